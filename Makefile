@@ -1,0 +1,83 @@
+# Slipway's verbs, the same here and in CI. `make` lists them.
+#
+#   PYTHON=python3.12      another interpreter to make .venv with
+#   TORCH_BACKEND=cu130    another PyTorch than the CPU's (infra/setup.sh)
+#   VERSION=3              the version `make promote` promotes; the best one if not given
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status logs compose-up compose-down train promote check format test test-slow lock clean astray
+# DVC's stages and MLproject's entry points call `python -m pipelines...`: this Python.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+run := .venv/bin/python -m
+compose := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+ready := .venv/installed .env
+# Only when typed: a VERSION that happens to be in somebody's environment must not be promoted.
+version := $(if $(findstring command,$(origin VERSION)),$(VERSION))
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(ready) ## make .venv from the lock, and .env from .env.example
+	@echo "ready: .venv and .env"
+
+demo: $(ready) ## everything: set up, start the stack, train, promote, predict
+	@$(run) infra.local.demo
+
+up: $(ready) ## start the local stack (S3, MLflow, serving) and wait until it answers
+	@$(run) infra.local up
+
+down: $(ready) ## stop it
+	@$(run) infra.local down
+
+status: $(ready) ## what each program of the stack is doing; fails if not all is well
+	@$(run) infra.local status
+
+logs: $(ready) ## follow the stack's logs
+	@$(run) infra.local logs -f
+
+compose-up: $(ready) ## the whole stack in containers instead: MinIO, PostgreSQL, MLflow, serving
+	@$(compose) up --build --detach || { $(compose) logs no-placeholders; exit 1; }
+	@$(run) infra.local.dvc_remote
+
+compose-down: ## stop the containers; their volumes stay
+	@$(compose) down
+
+train: $(ready) ## run what changed of the pipeline, up to a registered version
+	@$(run) pipelines
+
+promote: $(ready) ## the gate, then Production: the best version, or VERSION=3
+	@$(run) pipelines.promote $(version)
+
+check: $(ready) ## format, lint, types, who may import whom
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/shellcheck infra/*.sh requirements/*.sh .ci/run
+	.venv/bin/lint-imports
+
+format: $(ready) ## put the code into the format that `make check` wants
+	.venv/bin/ruff format
+	.venv/bin/ruff check --fix
+
+test: $(ready) ## all tests but the slow ones
+	$(run) pytest -m "not slow"
+
+test-slow: $(ready) ## fault, load and whole-stack tests
+	$(run) pytest -m slow
+
+lock: $(ready) ## write requirements/*.txt from pyproject.toml; UPGRADE=1 takes newer versions
+	@sh requirements/lock.sh
+
+clean: ## stop the stack; remove .venv and caches, but no data
+	@if [ -f .venv/installed ] && [ -f .env ]; then $(run) infra.local down; fi
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# Also when .venv has lost its Python, or when this folder was moved and .venv's commands point to where it was.
+astray := $(shell .venv/bin/python -c "" 2>/dev/null && grep -qF "$(CURDIR)/.venv" .venv/pyvenv.cfg || echo astray)
+.venv/installed: requirements/dev.txt infra/setup.sh $(astray)
+	@PYTHON="$(PYTHON)" TORCH_BACKEND="$(TORCH_BACKEND)" sh infra/setup.sh
+
+# Copied once and then yours. For your eyes only: it will hold secrets.
+.env:
+	@(umask 077; cp .env.example .env)
+	@echo "made .env from .env.example"

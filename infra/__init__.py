@@ -1,0 +1,1 @@
+"""What the rooms run on: images, the compose stack's parts, and the local stack without Docker."""
