@@ -1,0 +1,1 @@
+"""The room that publishes: data -> run -> version -> Production. It never imports `serving`."""

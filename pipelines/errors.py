@@ -1,0 +1,56 @@
+"""Everything pipelines may refuse to do; each carries the sentence that a person reads.
+
+PipelineError
+├── BadParams        params.yaml says something that cannot be
+├── BadSettings      the environment does
+├── BadData          the data does not fit what was said of it
+├── BadSource        there is no data where ingest looks
+├── GateRefused      a version may not become Production
+├── StageFailed      DVC could not finish; the stage has said why
+└── UnknownVersion   the registry has no such version
+"""
+
+import sys
+from collections.abc import Callable
+
+
+class PipelineError(Exception):
+    """Stops a stage with one line instead of a traceback."""
+
+
+class BadParams(PipelineError): ...
+
+
+class BadSettings(PipelineError): ...
+
+
+class BadData(PipelineError): ...
+
+
+class BadSource(PipelineError): ...
+
+
+class GateRefused(PipelineError): ...
+
+
+class StageFailed(PipelineError): ...
+
+
+class UnknownVersion(PipelineError): ...
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; a PipelineError becomes its sentence on standard error and exit code 1."""
+    try:
+        main()
+    except PipelineError as refusal:
+        reason = str(refusal)
+    except Exception as failure:
+        # By name: what imports no MLflow must not wait two seconds for it here.
+        if type(failure).__name__ != "MlflowException":
+            raise
+        reason = f"MLflow: {str(failure).splitlines()[0][:300]} (is the stack up? `make status`)"
+    else:
+        return
+    sys.stderr.write(f"{main.__globals__['__spec__'].name}: {reason}\n")
+    raise SystemExit(1)

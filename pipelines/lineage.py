@@ -1,0 +1,107 @@
+"""Where a run came from: code, data, parameters, environment. Written as tags that nothing ever interprets, only shows.
+
+The identity of data is DVC's md5, not MLflow's dataset digest, which reads 10,000 rows at most.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from configparser import ConfigParser
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.settings import Params
+
+LOCK = Path("requirements/pipelines.txt")
+WRITTEN_BY_RUNS = ("dvc.lock",)
+"""A run changes these itself; they do not make its code dirty."""
+SECRETS = (".env*", "*.pem", "*.key")
+"""Never part of a patch: it is published with the run."""
+LARGEST_PATCH = 5_000_000
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Everything a version says about its origin; `patch` is the uncommitted change, empty when there is none."""
+
+    commit: str
+    dirty: bool
+    patch: bytes
+    data_md5: str
+    data_url: str
+    params_hash: str
+    lock_hash: str
+
+    def tags(self) -> dict[str, str]:
+        """By the names that the MLflow UI shows; `mlflow.source.git.commit` is the one MLflow itself links."""
+        return {
+            "slipway.git.commit": self.commit,
+            "slipway.git.dirty": str(self.dirty).lower(),
+            "slipway.data.md5": self.data_md5,
+            "slipway.data.url": self.data_url,
+            "slipway.params.sha256": self.params_hash,
+            "slipway.lock.sha256": self.lock_hash,
+        }
+
+
+def trace(raw: Path, params: Params, *, folder: Path = Path()) -> Lineage:
+    """The lineage of a run made now in `folder` from the raw data file `raw`."""
+    commit, patch = _commit(folder), _patch(folder)
+    md5 = file_md5(folder / raw)
+    return Lineage(
+        commit=commit,
+        dirty=bool(patch),
+        patch=patch if len(patch) <= LARGEST_PATCH else b"",
+        data_md5=md5,
+        data_url=object_url(md5, folder=folder),
+        params_hash=params_hash(params),
+        lock_hash=hashlib.sha256((folder / LOCK).read_bytes()).hexdigest(),
+    )
+
+
+def file_md5(path: Path) -> str:
+    """The md5 that DVC gives a file."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def object_url(md5: str, *, folder: Path = Path()) -> str:
+    """Where `dvc push` puts the content with this md5; empty without a default remote."""
+    config = ConfigParser()
+    config.read([folder / ".dvc/config", folder / ".dvc/config.local"])
+    remote = config.get("core", "remote", fallback="")
+    url = config.get(f"'remote \"{remote}\"'", "url", fallback="")
+    return f"{url.rstrip('/')}/files/md5/{md5[:2]}/{md5[2:]}" if url else ""
+
+
+def params_hash(params: Params) -> str:
+    """The same for the same values, whatever the order or the comments in the file."""
+    return hashlib.sha256(json.dumps(params.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def _commit(folder: Path) -> str:
+    return _git(folder, "rev-parse", "--verify", "--quiet", "HEAD").decode().strip() or "unknown"
+
+
+def _patch(folder: Path) -> bytes:
+    """What `git apply` needs to make HEAD into this work tree, new files included. Leaves the person's index alone."""
+    with tempfile.TemporaryDirectory() as scratch:
+        index = {**os.environ, "GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        _git(folder, "read-tree", "HEAD", env=index)
+        _git(folder, "add", "--all", env=index)
+        unless = [f":(exclude){name}" for name in (*WRITTEN_BY_RUNS, *SECRETS)]
+        plain = ["--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/"]
+        return _git(folder, "diff", "--cached", "--binary", *plain, "HEAD", "--", ".", *unless, env=index)
+
+
+def _git(folder: Path, *words: str, env: dict[str, str] | None = None) -> bytes:
+    """What git printed; nothing where there is no git, no repository or no commit yet."""
+    try:
+        return subprocess.run(["git", *words], cwd=folder, env=env, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return b""

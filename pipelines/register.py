@@ -1,0 +1,66 @@
+"""Stage `register`: the best run becomes a version of the registered model, once.
+
+The DAG ends here; `promote` is a command, because it changes the world.
+"""
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from pipelines import data, tracking
+from pipelines.cli import stage_params
+from pipelines.errors import run
+from pipelines.progress import say
+from pipelines.records import RUNS, VERDICT, VERSION, Registered, Report, Runs, Trained
+from pipelines.registry import Registry
+from pipelines.settings import load_settings
+
+
+def main() -> None:
+    params = stage_params(__doc__)
+    runs, report = Runs.model_validate_json(RUNS.read_text()), Report.model_validate_json(VERDICT.read_text())
+    tracking.connect(load_settings())
+    client = MlflowClient()
+    registry = Registry(client, params.register_.model)
+    best = runs.candidates[0]
+    version = registry.of_run(best.run_id)
+    new = version is None
+    if version is None:
+        run_tags = client.get_run(best.run_id)
+        version = registry.create(
+            source=best.model_uri,
+            run_id=best.run_id,
+            tags=_lineage(run_tags),
+            description=_description(best, report, runs),
+        )
+    registry.tag(version.version, _judged(report))
+    registered = Registered(model=registry.model, version=version.version, run_id=best.run_id)
+    data.write_json(VERSION, registered.model_dump())
+    say(f"register: {best.name} {'is now' if new else 'was already'} version {version.version} of {registry.model}")
+
+
+def _lineage(best: Run) -> dict[str, str]:
+    return {name: value for name, value in best.data.tags.items() if name.startswith("slipway.")}
+
+
+def _judged(report: Report) -> dict[str, str]:
+    verdict = report.verdict
+    return {"slipway.gate": "passed" if verdict.passed else f"refused: {verdict.refusal}"}
+
+
+def _description(best: Trained, report: Report, runs: Runs) -> str:
+    """Markdown; the MLflow UI shows it on the version's page."""
+    names = list(report.test[best.name])
+    lines = [
+        f"**{best.name}**, the best of {len(runs.candidates)} candidates on the validation rows.",
+        "",
+        f"| candidate | {' | '.join(f'test {name}' for name in names)} |",
+        f"|---|{'---|' * len(names)}",
+    ]
+    for trained in runs.candidates:
+        values = report.test[trained.name]
+        lines.append(f"| {trained.name} | {' | '.join(f'{values[name]:.4f}' for name in names)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,182 @@
+"""The registry's side of the hatch: versions, their tags, and which one is Production.
+
+The only module that touches MLflow's stages. MLflow warns that they are deprecated; they work in 3.x, people promote
+with them, and the alias `production` is kept in step so that either may go.
+"""
+
+import json
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from pipelines.errors import UnknownVersion
+
+STAGE = "Production"
+ALIAS = "production"
+HISTORY = "slipway.promotion."
+SEEN = "slipway.seen"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One line of the history. `previous` is the version that was Production before, None for the first."""
+
+    at_ms: int
+    version: str
+    previous: str | None
+    who: str
+    why: str
+    how: str
+    """`promote` or `rollback`; `external` when somebody moved it in the MLflow UI."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What stage and alias said at the last look, and which of them counted: what differs now was changed since."""
+
+    version: str
+    stage: str | None
+    alias: str | None
+
+
+class Registry:
+    """The versions of one registered model."""
+
+    def __init__(self, client: MlflowClient, model: str) -> None:
+        self._client, self.model = client, model
+
+    def get(self, version: str) -> ModelVersion:
+        try:
+            return self._client.get_model_version(self.model, version)
+        except MlflowException as missing:
+            raise UnknownVersion(f"{self.model} has no version {version} in the registry") from missing
+
+    def versions(self) -> list[ModelVersion]:
+        """Newest first; none when the model is not registered yet."""
+        found = self._client.search_model_versions(f"name = '{self.model}'", order_by=["version_number DESC"])
+        return list(found)
+
+    def of_run(self, run_id: str) -> ModelVersion | None:
+        return next((version for version in self.versions() if version.run_id == run_id), None)
+
+    def production(self) -> ModelVersion | None:
+        """The version whose stage or alias says Production; where they disagree, the one that was changed last."""
+        staged, aliased = self._staged(), self._aliased()
+        if staged is None or aliased is None or staged.version == aliased.version:
+            return staged or aliased
+        return staged if _stage_counts(staged, aliased, self._seen()) else aliased
+
+    def align(self, version: ModelVersion) -> None:
+        """Stage and alias both say that `version` is Production, and no other version's does."""
+        with _stages():
+            self._client.transition_model_version_stage(
+                self.model, version.version, STAGE, archive_existing_versions=True
+            )
+        self._client.set_registered_model_alias(self.model, ALIAS, version.version)
+
+    def notice_external(self) -> None:
+        """Put a promotion on record that somebody made in the MLflow UI, when it is first seen."""
+        current, history = self.production(), self.history()
+        if current is None:
+            return
+        last = history[-1].version if history else None
+        if current.version != last:
+            staged = self._staged()
+            by_stage = staged is not None and staged.version == current.version
+            at_ms = current.last_updated_timestamp if by_stage else None  # a change of alias leaves no time
+            after = history[-1].at_ms + 1 if history else 0
+            at_ms = max(at_ms or int(time.time() * 1000), after)
+            self.record(Promotion(at_ms, current.version, last, "unknown", "", "external"))
+        self._remember(current.version)
+
+    def create(self, *, source: str, run_id: str, tags: dict[str, str], description: str) -> ModelVersion:
+        try:
+            self._client.create_registered_model(self.model)
+        except MlflowException as exists:
+            if exists.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return self._client.create_model_version(
+            self.model, source, run_id=run_id, tags=tags, description=description, model_id=source.rpartition("/")[2]
+        )
+
+    def tag(self, version: str, tags: dict[str, str]) -> None:
+        for name, value in tags.items():
+            self._client.set_model_version_tag(self.model, version, name, value)
+
+    def promote(self, promotion: Promotion) -> None:
+        """Stage, then alias, then the record; the former Production is archived. May be repeated."""
+        self.align(self.get(promotion.version))
+        self.record(promotion)
+        self._remember(promotion.version)
+        self.tag(
+            promotion.version,
+            {"slipway.promoted.by": promotion.who, "slipway.promoted.why": promotion.why or "(none given)"},
+        )
+
+    def record(self, promotion: Promotion) -> None:
+        """Add a line to the history."""
+        self._client.set_registered_model_tag(
+            self.model, f"{HISTORY}{promotion.at_ms:015d}", json.dumps(asdict(promotion))
+        )
+
+    def history(self) -> list[Promotion]:
+        """Oldest first."""
+        try:
+            tags = self._client.get_registered_model(self.model).tags
+        except MlflowException:
+            return []
+        lines: list[dict[str, Any]] = [json.loads(tags[name]) for name in sorted(tags) if name.startswith(HISTORY)]
+        return [Promotion(**line) for line in lines]
+
+    def _seen(self) -> Seen | None:
+        tag = self._client.get_registered_model(self.model).tags.get(SEEN)
+        return Seen(**json.loads(tag)) if tag else None
+
+    def _remember(self, version: str) -> None:
+        staged, aliased = self._staged(), self._aliased()
+        seen = Seen(version, staged.version if staged else None, aliased.version if aliased else None)
+        if seen != self._seen():
+            self._client.set_registered_model_tag(self.model, SEEN, json.dumps(asdict(seen)))
+
+    def _staged(self) -> ModelVersion | None:
+        """Of several in stage Production, the one moved there last: not MLflow's choice, the highest number."""
+        staged = [version for version in self.versions() if _stage(version) == STAGE]
+        return max(staged, key=_moved_ms, default=None)
+
+    def _aliased(self) -> ModelVersion | None:
+        try:
+            return self._client.get_model_version_by_alias(self.model, ALIAS)
+        except MlflowException:
+            return None
+
+
+def _stage_counts(staged: ModelVersion, aliased: ModelVersion, seen: Seen | None) -> bool:
+    """Of a stage and an alias that disagree, was the stage changed last? In doubt, yes.
+
+    Versions are compared, not times: an alias has none, and an edited description looks like a moved stage.
+    """
+    if seen is None or staged.version != seen.stage:
+        return True
+    return aliased.version == seen.alias and staged.version == seen.version
+
+
+def _moved_ms(version: ModelVersion) -> int:
+    return version.last_updated_timestamp or 0
+
+
+def _stage(version: ModelVersion) -> str:
+    with _stages():
+        return str(version.current_stage)
+
+
+class _stages(warnings.catch_warnings):  # noqa: N801 - used like a function
+    """Inside, MLflow's warning that stages are deprecated is not shown; everything else is."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*stage.*")
