@@ -1,0 +1,82 @@
+"""Everything serving may refuse to do.
+
+ServingError
+├── CallerError              the caller can fix it and retry
+│   ├── UnknownModel
+│   ├── UnknownVersion
+│   ├── UnsupportedMedia
+│   ├── InvalidInput         does not fit the signature
+│   └── RowsRefused          fits the signature, but the model cannot predict it
+├── Busy                     nobody's fault; retry later
+│   └── NotReady
+├── PredictionFailed         ours; the caller gets the code, the log gets the cause
+└── FollowFailed             met while following the registry, never by a caller
+    ├── RegistryUnreachable
+    └── VersionRefused
+
+A message never repeats what the caller sent.
+"""
+
+
+class ServingError(Exception):
+    code = "serving-error"
+
+
+class CallerError(ServingError):
+    code = "bad-request"
+
+
+class UnknownModel(CallerError):
+    code = "unknown-model"
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(f"no such model here; this server follows {', '.join(names)}")
+
+
+class UnknownVersion(CallerError):
+    code = "unknown-version"
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(f"that version of '{name}' is not served here; version {number} is")
+
+
+class UnsupportedMedia(CallerError):
+    code = "unsupported-media-type"
+
+    def __init__(self, supported: tuple[str, ...]) -> None:
+        super().__init__(f"Content-Type must be one of {', '.join(supported)}, with no parameter but charset=utf-8")
+
+
+class InvalidInput(CallerError):
+    code = "invalid-input"
+
+
+class RowsRefused(CallerError):
+    code = "rows-refused"
+
+
+class Busy(ServingError):
+    code = "busy"
+
+
+class NotReady(Busy):
+    code = "not-ready"
+
+
+class PredictionFailed(ServingError):
+    code = "prediction-failed"
+
+    def __init__(self) -> None:
+        super().__init__("the model failed on this request; the server's log has the cause under the request id")
+
+
+class FollowFailed(ServingError):
+    code = "follow-failed"
+
+
+class RegistryUnreachable(FollowFailed):
+    code = "registry-unreachable"
+
+
+class VersionRefused(FollowFailed):
+    code = "version-refused"

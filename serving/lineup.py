@@ -1,0 +1,69 @@
+"""Which version of each model answers now. The syncer writes it, requests read it.
+
+A `Standing` is never changed, only replaced by one assignment, so a request that holds one sees one version throughout.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from serving.errors import NotReady, UnknownModel
+from serving.protocol import Model, Version
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version and its loaded model."""
+
+    version: Version
+    model: Model
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A version that could not be downloaded, loaded or tried, and why."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    name: str
+    served: Served | None = None
+    waiting_for: str = "the registry has not been read yet"
+    """Why nothing answers; only means something without `served`."""
+    disagreements: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+    registry_reachable: bool = True
+
+    @property
+    def why_not(self) -> str:
+        """What a caller is told while nothing answers."""
+        lost = "" if self.registry_reachable else "the registry is unreachable; last known: "
+        return f"model '{self.name}' does not answer yet: {lost}{self.waiting_for}"
+
+
+class Lineup:
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self._standings = {name: Standing(name) for name in names}
+
+    def __iter__(self) -> Iterator[Standing]:
+        return iter(self._standings.values())
+
+    def standing(self, name: str | None = None) -> Standing:
+        """Of `name`, or of the model that answers /invocations. UnknownModel."""
+        standing = self._standings.get(self.names[0] if name is None else name)
+        if standing is None:
+            raise UnknownModel(self.names)
+        return standing
+
+    def served(self, name: str | None = None) -> Served:
+        """UnknownModel or NotReady, which says why."""
+        standing = self.standing(name)
+        if standing.served is None:
+            raise NotReady(standing.why_not)
+        return standing.served
+
+    def put(self, standing: Standing) -> None:
+        self._standings[standing.name] = standing

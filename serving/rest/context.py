@@ -1,0 +1,77 @@
+"""What a request carries besides its body: its id, and the version that answers it. Every answer names both.
+
+Plain ASGI: a response that fails half-way still got its headers.
+"""
+
+import logging
+import re
+import time
+from collections.abc import MutableMapping
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import Depends, Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.engine import Engine
+from serving.lineup import Served
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = "x-request-id"
+_SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+async def engine_of(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+EngineOf = Annotated[Engine, Depends(engine_of)]
+
+
+def answered_by(request: Request, served: Served) -> None:
+    """From here on the answer, a refusal included, names this version."""
+    request.state.served = served
+
+
+def request_id(scope: MutableMapping[str, Any]) -> str:
+    return str(scope["state"]["request_id"])
+
+
+class NameEveryAnswer:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        state["request_id"] = given if _SANE.fullmatch(given) else uuid4().hex
+        began = time.perf_counter()
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _name(MutableHeaders(scope=message), state)
+                _trace(scope, status=message["status"], seconds=time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, send_named)
+
+
+def _name(headers: MutableHeaders, state: MutableMapping[str, Any]) -> None:
+    headers[REQUEST_ID] = state["request_id"]
+    served: Served | None = state.get("served")
+    if served is not None:
+        headers["x-model-name"] = served.version.name
+        headers["x-model-version"] = str(served.version.number)
+
+
+def _trace(scope: Scope, *, status: int, seconds: float) -> None:
+    if log.isEnabledFor(logging.DEBUG):
+        route = getattr(scope.get("route"), "path", "none")  # never the path itself: callers put what they like in it
+        extra = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 2)}
+        log.debug("request answered", extra={**extra, "request_id": request_id(scope)})

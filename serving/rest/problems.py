@@ -1,0 +1,104 @@
+"""Errors as RFC 9457 problems, with the extra member `error` that Open Inference clients look for.
+
+The only place that turns an error into a status, and one of the few that may catch everything.
+"""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving import logs
+from serving.errors import Busy, CallerError, ServingError, UnknownModel, UnknownVersion, UnsupportedMedia
+from serving.rest.context import request_id
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[ServingError], int] = {
+    ServingError: 500,
+    CallerError: 400,
+    UnknownModel: 404,
+    UnknownVersion: 404,
+    UnsupportedMedia: 415,
+    Busy: 503,
+}
+
+
+def status_of(kind: type[ServingError]) -> int:
+    """Of the nearest ancestor in the table."""
+    return next(STATUS[each] for each in kind.__mro__ if each in STATUS)
+
+
+def install(app: FastAPI) -> None:
+    app.exception_handler(ServingError)(_serving_error)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_validation_error)
+
+
+async def _serving_error(request: Request, error: ServingError) -> JSONResponse:
+    status = status_of(type(error))
+    if error.__cause__ is not None:
+        level = logging.ERROR if status >= 500 else logging.WARNING
+        extra = {"code": error.code, "request_id": request_id(request.scope), "cause": logs.where(error)}
+        log.log(level, "request failed", extra=extra)
+    headers = {"retry-after": "1"} if isinstance(error, Busy) else {}
+    return problem(request.scope, status, error.code, str(error), headers)
+
+
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+    phrase = HTTPStatus(error.status_code).phrase
+    # Not error.detail: it is not ours, so nothing promises that it repeats nothing.
+    return problem(request.scope, error.status_code, phrase.lower().replace(" ", "-"), phrase, error.headers)
+
+
+async def _validation_error(request: Request, _error: RequestValidationError) -> JSONResponse:
+    return problem(request.scope, 400, CallerError.code, "the request does not have the documented shape")
+
+
+def problem(
+    scope: Scope, status: int, code: str, sentence: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    content = {
+        "type": f"urn:slipway:problem:{code}",
+        "title": code.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": sentence,
+        "error": sentence,
+        "request_id": request_id(scope),
+    }
+    return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
+
+
+class Boundary:
+    """What nobody expected becomes a 500 with the request id; the log says where it came from."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            log.debug("caller hung up", extra={"request_id": request_id(scope)})
+        except Exception as error:  # noqa: BLE001 - the boundary: see the class
+            log.error("request crashed", extra={"request_id": request_id(scope), "cause": logs.where(error)})
+            if started:  # half an answer is out; ending without the rest is all the caller can be told
+                return
+            await problem(scope, 500, "internal-error", "something went wrong here; the log has the cause")(
+                scope, receive, send
+            )

@@ -1,0 +1,107 @@
+"""The environment names of serving, as one frozen object that refuses to exist when something is wrong.
+
+Read once, in `__main__`; everything else is handed the pieces it needs.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "SERVING_"
+PLACEHOLDER = "change-me"
+
+
+class SettingsInvalid(Exception):
+    """`lines`: one per setting, each naming it."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore")
+
+    models: Annotated[tuple[str, ...], NoDecode]
+    """No default: serving the wrong model is worse than not starting. The first one answers /invocations."""
+
+    tracking_uri: str = Field(validation_alias="MLFLOW_TRACKING_URI")
+    """No default: MLflow's own would be an empty database in the working directory."""
+
+    deployment: str = Field(default="production", validation_alias="SLIPWAY_ENV")
+    """Only `local` accepts placeholder secrets, so forgetting to set it must not."""
+
+    s3_secret: SecretStr | None = Field(default=None, validation_alias="AWS_SECRET_ACCESS_KEY")
+    """Read by boto3, not by us; here only to be refused when it is a placeholder."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+
+    poll_seconds: PositiveFloat = 1
+    """Part of the three seconds in which a promotion is seen."""
+
+    store: Path = Path(".slipway/store")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, text: object) -> object:
+        return tuple(name.strip() for name in text.split(",") if name.strip()) if isinstance(text, str) else text
+
+    @field_validator("models")
+    @classmethod
+    def _nameable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names:
+            raise ValueError("name at least one registered model")
+        if len(set(names)) != len(names):
+            raise ValueError("a model is named twice")
+        if bad := [name for name in names if set(name) & set("/:'\"") or name in {".", ".."}]:
+            raise ValueError(f"not a registered model's name: {bad[0]}")
+        return names
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _an_address(cls, uri: str) -> str:
+        if "://" not in uri:  # MLflow would take it for a folder and make it
+            raise ValueError("not an address such as http://127.0.0.1:5000")
+        return uri
+
+    @model_validator(mode="after")
+    def _no_placeholders(self) -> Self:
+        if self.deployment != "local" and self.s3_secret and self.s3_secret.get_secret_value().startswith(PLACEHOLDER):
+            raise ValueError(
+                f"AWS_SECRET_ACCESS_KEY: still the placeholder of .env.example; set a secret, or SLIPWAY_ENV=local "
+                f"(it is {self.deployment})"
+            )
+        return self
+
+
+def env_names() -> frozenset[str]:
+    """Every environment name this room reads."""
+    return frozenset(_env_name(field) for field in Settings.model_fields)
+
+
+def read() -> Settings:
+    """Settings from the environment. SettingsInvalid has a line for each one that is missing or wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsInvalid(
+            [_line(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()]
+        ) from error
+
+
+def _line(where: tuple[int | str, ...], message: str, kind: str) -> str:
+    reason = "not set" if kind == "missing" else message.removeprefix("Value error, ")
+    return f"{_env_name(str(where[0]))}: {reason}" if where else reason
+
+
+def _env_name(field: str) -> str:
+    """Pydantic names a wrong setting by its alias when it has one, else by its field."""
+    known = Settings.model_fields.get(field)
+    if known is None:
+        return field
+    return str(known.validation_alias) if known.validation_alias else f"{PREFIX}{field.upper()}"
