@@ -1,0 +1,29 @@
+"""What every folder of tests may use: one S3 server, one MLflow server and one training for the whole session."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import servers, workspace
+from tests.workspace import Workspace
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Stack]:
+    """Shared, so tests take experiment and model names of their own (`unique_name`)."""
+    with servers.stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def trained(stack: servers.Stack, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The path has run once on the breast-cancer data. Look, do not change: the workspace is shared."""
+    made = workspace.make(tmp_path_factory.mktemp("trained"), stack.env, model="trained-once")
+    made.run("pipelines")
+    return made
+
+
+@pytest.fixture
+def unique_name(request: pytest.FixtureRequest) -> str:
+    """A registered-model, experiment or bucket name that no other test uses."""
+    return str(request.node.name).replace("_", "-").replace("[", "-").replace("]", "").lower()

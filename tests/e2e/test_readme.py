@@ -1,0 +1,50 @@
+"""The README's commands, run as they are written, after `make demo`."""
+
+import re
+import shlex
+import sys
+
+import pytest
+
+from tests.e2e.driver import Platform
+from tests.servers import ROOT
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", README, re.DOTALL)
+MAKE = {"make train": "python -m pipelines", "make promote": "python -m pipelines.promote"}
+"""A copy of the project has no .venv for make to keep; these are the lines that make runs."""
+
+
+def script(text: str, platform: Platform) -> str:
+    """A block for this platform: its own port, this Python instead of .venv."""
+    lines = [line for line in text.splitlines() if line != "source .venv/bin/activate"]
+    said = "\n".join(lines).replace("http://127.0.0.1:8000", platform.serving_url)
+    for verb, command in MAKE.items():
+        said = said.replace(verb, command)
+    return said
+
+
+def test_what_stands_for_make_is_what_make_runs() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for verb, command in MAKE.items():
+        recipe = re.search(rf"(?m)^{verb.removeprefix('make ')}:.*\n\t@\$\(run\) (\S+)", makefile)
+        assert recipe is not None
+        assert command == f"python -m {recipe.group(1)}"
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_works_after_the_demo(alone: Platform) -> None:
+    alone.demo()
+    ran = []
+    for language, text in BLOCKS:
+        if "make demo" in text or "make compose-up" in text:  # run by tests of their own
+            continue
+        said = script(text, alone)
+        if language == "python":
+            said = f"{shlex.quote(sys.executable)} -c {shlex.quote(said)}"
+        out = alone.workspace.command("bash", "-euc", said)
+        assert "Traceback" not in out
+        ran.append(text)
+
+    assert len(ran) >= 4
+    alone.eventually_serves("1")  # the last word of the README is a rollback

@@ -1,0 +1,196 @@
+"""docker-compose.yml and the Dockerfiles, read and not run: pins, start order, ports, secrets, users. Needs no Docker.
+
+That its names are in .env.example is tested in tests/repo, the real thing in tests/e2e/test_compose.py.
+"""
+
+import re
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.servers import ROOT
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILES = sorted((ROOT / "infra" / "docker").glob("*.Dockerfile"))
+GATE = "no-placeholders"
+BY_HAND = {name for name, service in SERVICES.items() if "profiles" in service}
+EXACT_TAG = re.compile(r"(?P<name>[a-z0-9./-]+):(?P<tag>[\w.-]*\d[\w.-]*)(@sha256:[0-9a-f]{64})?")
+SECRET = re.compile(r".*(_KEY|_PASSWORD|_SECRET|_TOKEN)")
+
+
+def instructions(dockerfile: Path) -> list[tuple[str, str]]:
+    """`("RUN", "pip install ...")` and so on; a continued line is one."""
+    lines = [line for line in dockerfile.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    words = (line.partition(" ") for line in "\n".join(lines).replace("\\\n", " ").splitlines())
+    return [(word, rest.strip()) for word, _, rest in words]
+
+
+def dockerfile_of(service: str) -> Path:
+    return ROOT / str(SERVICES[service]["build"]["dockerfile"])
+
+
+def conditions(service: str) -> dict[str, str]:
+    return {name: how["condition"] for name, how in SERVICES[service].get("depends_on", {}).items()}
+
+
+def jobs() -> set[str]:
+    """Whatever something else waits for to end well."""
+    return {
+        name
+        for service in SERVICES
+        for name, how in conditions(service).items()
+        if how == "service_completed_successfully"
+    }
+
+
+def checked(service: str) -> bool:
+    if "healthcheck" in SERVICES[service]:
+        return True
+    return "build" in SERVICES[service] and any(
+        word == "HEALTHCHECK" for word, _ in instructions(dockerfile_of(service))
+    )
+
+
+def variables(service: str) -> dict[str, str]:
+    return {name: str(value) for name, value in SERVICES[service].get("environment", {}).items()}
+
+
+def test_both_docker_composes_can_read_it() -> None:
+    """1.29 knows no other top-level names, and no build but one of the legacy builder's."""
+    assert {name for name in COMPOSE if not name.startswith("x-")} <= {"services", "volumes", "networks"}
+    for dockerfile in DOCKERFILES:
+        assert not re.search(r"^\s*RUN --mount|<<-?['\"]?[A-Z]", dockerfile.read_text(), re.MULTILINE), dockerfile
+
+
+def test_every_image_has_an_exact_tag() -> None:
+    pulled = {service["image"] for service in SERVICES.values() if "image" in service}
+    built_on = {
+        rest.split()[0] for dockerfile in DOCKERFILES for word, rest in instructions(dockerfile) if word == "FROM"
+    }
+
+    assert pulled
+    assert [image for image in pulled | built_on if not EXACT_TAG.fullmatch(image)] == []
+
+
+def test_every_service_is_a_job_or_has_a_health_check() -> None:
+    assert {name for name in SERVICES if not checked(name)} == jobs() | BY_HAND
+
+
+def test_nothing_starts_before_what_it_needs_is_ready() -> None:
+    for service in SERVICES:
+        for name, condition in conditions(service).items():
+            assert condition == ("service_completed_successfully" if name in jobs() else "service_healthy")
+
+
+@pytest.mark.parametrize("service", sorted(set(SERVICES) - {GATE} - BY_HAND))
+def test_placeholder_secrets_are_refused_before_anything_starts(service: str) -> None:
+    ahead = set(conditions(service))
+    while more := {name for each in ahead for name in conditions(each)} - ahead:
+        ahead |= more
+
+    assert GATE in ahead
+
+
+def test_what_is_refused_are_all_the_secrets_there_are() -> None:
+    asked = {
+        name
+        for service in SERVICES.values()
+        for value in service.get("environment", {}).values()
+        for name in re.findall(r"\$\{(\w+)", str(value))
+    }
+
+    assert {name for name in asked if SECRET.fullmatch(name)} == {n for n in variables(GATE) if SECRET.fullmatch(n)}
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_secrets_come_from_the_environment_and_have_no_default(service: str) -> None:
+    secrets = {name: value for name, value in variables(service).items() if SECRET.fullmatch(name)}
+
+    assert [name for name, value in secrets.items() if not re.fullmatch(r"\$\{\w+:\?[^}]+\}", value)] == []
+
+
+def test_ports_are_published_on_this_machine_only_and_can_be_changed() -> None:
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+
+    assert set(ports) == {"s3", "mlflow", "serving"}
+    for (port,) in ports.values():
+        assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z0-9]+_PORT:\?[^}]+\}:\d+", port)
+
+
+@pytest.mark.parametrize(
+    "name", ["mlflow", "mlflow:5000", "localhost", "127.0.0.1", "localhost:5050", "127.0.0.1:5050"]
+)
+def test_mlflow_answers_to_every_name_it_is_called_by(name: str) -> None:
+    allowed = variables("mlflow")["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+
+    assert any(fnmatch(name, pattern) for pattern in allowed)
+    assert not any(fnmatch("elsewhere.example", pattern) for pattern in allowed)
+
+
+def test_serving_gets_no_keys() -> None:
+    assert not [name for name in variables("serving") if SECRET.fullmatch(name) or name.startswith("AWS_")]
+
+
+def test_what_is_written_is_in_a_named_volume() -> None:
+    mounted = [
+        volume.partition(":")
+        for name in SERVICES
+        if name not in BY_HAND
+        for volume in SERVICES[name].get("volumes", [])
+    ]
+
+    assert {volume for volume, _, _ in mounted} == set(COMPOSE["volumes"])
+
+
+def test_every_dockerfile_is_used() -> None:
+    assert {dockerfile_of(name) for name, service in SERVICES.items() if "build" in service} == set(DOCKERFILES)
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+def test_an_image_does_not_run_as_root(dockerfile: Path) -> None:
+    """A number, or Kubernetes could not tell that it is not root."""
+    users = [rest for word, rest in instructions(dockerfile) if word == "USER"]
+
+    assert users
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[-1])
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+def test_an_image_installs_only_what_the_locks_pin(dockerfile: Path) -> None:
+    steps = [step.strip() for word, rest in instructions(dockerfile) if word == "RUN" for step in rest.split("&&")]
+    installs = [step for step in steps if re.search(r"\bpip3? install\b", step)]
+    (uv,) = re.findall(r"uv==[\d.]+", (ROOT / "infra" / "setup.sh").read_text())
+
+    assert [step for step in installs if "uv pip" not in step] == [f"pip install --no-cache-dir {uv}"]
+    (ours,) = [step for step in installs if "uv pip" in step]
+    assert re.search(r"--(requirements|constraint) \"?/requirements/[\w$-]+\.txt", ours)
+    assert "--compile-bytecode" in ours
+    assert not [step for step in steps if re.search(r"\b(curl|wget)\b", step)]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+def test_what_an_image_copies_reaches_the_builder(dockerfile: Path) -> None:
+    let_in = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    copied = [source for word, rest in instructions(dockerfile) if word == "COPY" for source in rest.split()[:-1]]
+    sources = [source for source in copied if not source.startswith(("--", "/"))]
+
+    for source in sources:
+        assert (ROOT / source).exists()
+        assert any(fnmatch(source, each) or each.startswith(f"{source}/") for each in let_in), source
+    assert (ROOT / ".dockerignore").read_text().splitlines().count("*") == 1
+
+
+def test_the_images_run_the_python_that_the_locks_are_for() -> None:
+    (lowest,) = re.findall(
+        r">=([\d.]+)", tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    )
+
+    for dockerfile in DOCKERFILES:
+        assert {rest.split()[0] for word, rest in instructions(dockerfile) if word == "FROM"} == {
+            f"python:{lowest}-slim-bookworm"
+        }

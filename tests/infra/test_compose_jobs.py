@@ -1,0 +1,119 @@
+"""What docker-compose.yml's containers run, outside of them."""
+
+# mypy: allow-untyped-calls
+# Half of MLflow's functions have no annotations.
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from minio import Minio
+from mlflow.store.artifact.artifact_repo import MultipartDownloadMixin, MultipartUploadMixin, PresignedUploadMixin
+from sqlalchemy import make_url
+
+from infra.compose import buckets, tracking
+from infra.compose.artifacts import SCHEME, ProxiedS3
+from infra.local.buckets import BUCKETS
+from tests.servers import ROOT, Stack, server, stack_environment
+from tests.workspace import quiet_environment
+
+
+def run(job: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """`python -m infra.compose.JOB`, as the container does."""
+    return subprocess.run(
+        [sys.executable, "-m", f"infra.compose.{job}"],
+        cwd=ROOT,
+        env={**quiet_environment(), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_placeholders_are_refused_in_one_line_that_names_them() -> None:
+    names = {"SLIPWAY_ENV": "production", "AWS_SECRET_ACCESS_KEY": "real", "POSTGRES_PASSWORD": "change-me-postgres"}
+
+    refused = run("placeholders", names)
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("slipway: SLIPWAY_ENV is production")
+    assert "POSTGRES_PASSWORD still begins with change-me" in refused.stderr
+    assert "AWS_SECRET_ACCESS_KEY" not in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("place", "secret"), [("local", "change-me-s3"), ("production", "a-secret-of-ones-own")])
+def test_placeholders_pass_at_home_and_secrets_everywhere(place: str, secret: str) -> None:
+    passed = run("placeholders", {"SLIPWAY_ENV": place, "AWS_SECRET_ACCESS_KEY": secret, "POSTGRES_PASSWORD": secret})
+
+    assert (passed.returncode, passed.stderr) == (0, "")
+
+
+def test_buckets_are_made_once_and_kept(tmp_path: Path) -> None:
+    env = stack_environment(tmp_path)
+    s3 = [sys.executable, "-m", "infra.local.s3"]
+    with server("s3", s3, port=int(env["S3_PORT"]), env=env, folder=tmp_path, ready="/"):
+        buckets.ensure(env)
+        buckets.ensure(env)
+
+        client = Minio(
+            f"127.0.0.1:{env['S3_PORT']}",
+            access_key=env["AWS_ACCESS_KEY_ID"],
+            secret_key=env["AWS_SECRET_ACCESS_KEY"],
+            region=env["AWS_DEFAULT_REGION"],
+            secure=False,
+        )
+        assert {bucket.name for bucket in client.list_buckets()} == set(BUCKETS)
+
+        refused = run("buckets", {**env, "AWS_SECRET_ACCESS_KEY": "another"})
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("slipway: s3 does not let us make buckets:")
+
+
+def test_files_come_back_as_they_were_through_a_store_that_sends_nobody_to_s3(
+    stack: Stack, tmp_path: Path, unique_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, stack.env[name])
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_bytes(b"42")
+    store = ProxiedS3(f"{SCHEME}://mlflow/{unique_name}")
+
+    store.log_artifacts(str(tmp_path / "model"), "model")
+
+    assert [found.path for found in store.list_artifacts("model")] == ["model/weights"]
+    assert Path(store.download_artifacts("model/weights", str(tmp_path))).read_bytes() == b"42"
+    assert not isinstance(store, MultipartDownloadMixin | MultipartUploadMixin | PresignedUploadMixin)
+    store.delete_artifacts("model")
+    assert store.list_artifacts("model") == []
+
+
+def test_the_image_registers_the_store_that_the_server_is_told_to_use() -> None:
+    dockerfile = (ROOT / "infra" / "docker" / "mlflow.Dockerfile").read_text()
+
+    assert f"{SCHEME} = {ProxiedS3.__module__}:{ProxiedS3.__name__}" in dockerfile
+    assert f"{SCHEME}://mlflow" in tracking.command()
+
+
+def test_any_password_reaches_postgresql_whole() -> None:
+    password = "p@ss:/w#rd%41?"  # noqa: S105 - nobody's
+
+    address = make_url(
+        tracking.database(
+            {
+                "POSTGRES_USER": "slip way",
+                "POSTGRES_PASSWORD": password,
+                "POSTGRES_HOST": "postgres",
+                "POSTGRES_DB": "mlflow",
+            }
+        )
+    )
+
+    assert (address.drivername, address.username, address.password) == ("postgresql+psycopg", "slip way", password)
+    assert (address.host, address.database) == ("postgres", "mlflow")
+
+
+def test_the_tracking_servers_command_line_holds_no_address_of_the_database() -> None:
+    assert "postgresql" not in " ".join(tracking.command())

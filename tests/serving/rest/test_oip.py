@@ -1,0 +1,79 @@
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from serving.lineup import Refusal, Served
+from serving.protocol import Column, Signature, Tensor
+from tests.fakes import FakeModel
+
+
+async def test_the_server_describes_itself(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/v2")).json()
+
+    assert (described["name"], described["extensions"]) == ("slipway", [])
+
+
+async def test_it_lives_without_a_model_and_is_not_ready(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v2/health/live")).json() == {"live": True}
+
+    answer = await client.get("/v2/health/ready")
+
+    assert answer.status_code == 503
+    assert "'iris'" in answer.json()["error"]
+    assert "'wine'" in answer.json()["error"]
+
+
+async def test_metadata_has_the_protocols_members_and_ours(
+    client: httpx.AsyncClient, serve: Callable[..., Served]
+) -> None:
+    signature = Signature(
+        (Column("x", "double"), Column(None, "datetime"), Tensor("picture", "uint8", (-1, 28, 28))),
+        (Tensor(None, "int64", (-1,)),),
+    )
+    serve(7, FakeModel(signature=signature), disagreements=("they differ",), refusal=Refusal(8, "does not load"))
+
+    answer = await client.get("/v2/models/iris")
+
+    assert answer.headers["x-model-version"] == "7"
+    assert answer.json() == {
+        "name": "iris",
+        "versions": ["7"],
+        "platform": "mlflow_fake",
+        "inputs": [
+            {"name": "x", "datatype": "FP64", "shape": [-1], "parameters": {"type": "double"}},
+            {"name": "input-1", "datatype": "BYTES", "shape": [-1], "parameters": {"type": "datetime"}},
+            {"name": "picture", "datatype": "UINT8", "shape": [-1, 28, 28]},
+        ],
+        "outputs": [{"name": "predictions", "datatype": "INT64", "shape": [-1]}],
+        "version": 7,
+        "runtime": "fake",
+        "tags": {"git_commit": "abc"},
+        "disagreements": ["they differ"],
+        "last_refusal": {"version": 8, "reason": "does not load"},
+        "registry_reachable": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v2/models/iris/versions/7", 200),
+        ("/v2/models/iris/ready", 200),
+        ("/v2/models/iris/versions/7/ready", 200),
+        ("/v2/models/iris/versions/8", 404),
+        ("/v2/models/iris/versions/8/ready", 404),
+        ("/v2/models/secret-payload", 404),
+        ("/v2/models/wine", 503),
+        ("/v2/models/wine/ready", 503),
+    ],
+)
+async def test_models_and_versions_are_known_unknown_or_not_ready(
+    client: httpx.AsyncClient, serve: Callable[..., Served], path: str, status: int
+) -> None:
+    serve(7)
+
+    answer = await client.get(path)
+
+    assert answer.status_code == status
+    assert "secret-payload" not in answer.text

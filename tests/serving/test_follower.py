@@ -1,0 +1,166 @@
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from serving.follower import Follower, Outage, Tools
+from serving.lineup import Lineup
+from serving.protocol import Model, View
+from serving.store import Store
+from tests.fakes import Clock, FakeRegistry, a_version, in_production, load
+
+V1, V2 = a_version(1), a_version(2)
+
+
+@dataclass
+class Scene:
+    """One followed model; `poll()` is a turn of the loop."""
+
+    folder: Path
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    clock: Clock = field(default_factory=Clock)
+    lineup: Lineup = field(default_factory=lambda: Lineup(("iris",)))
+    unloadable: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        tools = Tools(self.registry, Store(self.folder), self.lineup, self.load, self.clock)
+        self.follower = Follower("iris", tools, Outage())
+
+    def load(self, folder: Path) -> Model:
+        model = load(folder)
+        if model.text in self.unloadable:
+            raise ImportError("no module named xgboost")
+        return model
+
+    def poll(self, view: View | None = None, *, times: int = 1) -> int | None:
+        """The number of the version that answers afterwards."""
+        self.registry.view = self.registry.view if view is None else view
+        for _ in range(times):
+            self.follower.poll()
+        served = self.lineup.standing().served
+        return served.version.number if served else None
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records]
+
+
+def test_a_promotion_is_followed_and_downloaded_once(scene: Scene) -> None:
+    assert scene.poll(in_production(V1), times=3) == 1
+    assert scene.poll(in_production(V2), times=3) == 2
+    assert scene.registry.downloads == [1, 2]
+
+
+def test_without_production_the_reason_says_what_to_do(scene: Scene) -> None:
+    assert scene.poll(View()) is None
+    assert "the registry has no model 'iris' yet; promote one" in scene.lineup.standing().why_not
+    scene.poll(View(registered=True))
+    reason = "no version of 'iris' is Production yet; promote one: python -m pipelines.promote"
+    assert reason in scene.lineup.standing().why_not
+
+
+def test_a_version_that_does_not_load_is_reported_and_the_old_one_answers(scene: Scene) -> None:
+    scene.unloadable.add("2")
+    scene.poll(in_production(V1))
+
+    assert scene.poll(in_production(V2)) == 1
+
+    refusal = scene.lineup.standing().refusal
+    assert refusal is not None
+    assert (refusal.number, refusal.reason) == (2, "ImportError: no module named xgboost")
+
+
+def test_a_refused_version_is_tried_again_ever_later(scene: Scene) -> None:
+    scene.registry.broken.add(2)
+    attempts = []
+    for _ in range(100):
+        scene.poll(in_production(V2))
+        attempts.append(len(scene.registry.downloads))
+        scene.clock.now += 1
+
+    tried_at = [second for second, count in enumerate(attempts) if second == 0 or count > attempts[second - 1]]
+    assert tried_at == [0, 2, 6, 14, 30, 62]
+
+
+def test_a_refused_version_that_heals_is_served_and_no_longer_reported(scene: Scene) -> None:
+    scene.registry.broken.add(1)
+    scene.poll(in_production(V1))
+    scene.registry.broken.clear()
+    scene.clock.now += 2
+
+    assert scene.poll() == 1
+    assert scene.lineup.standing().refusal is None
+
+
+def test_while_the_registry_is_down_the_old_one_answers_and_the_log_says_so_once(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.poll(in_production(V1))
+    caplog.set_level(logging.INFO)
+    caplog.clear()
+
+    scene.registry.down = True
+    assert scene.poll(times=5) == 1
+    assert not scene.lineup.standing().registry_reachable
+    scene.registry.down = False
+    assert scene.poll(times=5) == 1
+
+    assert events(caplog) == ["registry unreachable", "registry is back"]
+    assert scene.lineup.standing().registry_reachable
+
+
+def test_a_registry_that_never_answered_is_the_reason(scene: Scene) -> None:
+    scene.registry.down = True
+    scene.poll()
+
+    assert "the registry is unreachable" in scene.lineup.standing().why_not
+
+
+def test_a_disagreement_is_shown_at_once_and_logged_once_when_it_lasts(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.poll(in_production(V1, alias=V2))
+    assert len(scene.lineup.standing().disagreements) == 1
+    assert "registry disagrees" not in events(caplog)
+
+    scene.poll(times=4)
+
+    assert events(caplog).count("registry disagrees") == 1
+    scene.poll(in_production(V1, alias=V1))
+    assert scene.lineup.standing().disagreements == ()
+
+
+def test_when_nothing_is_production_any_more_the_last_one_keeps_answering(scene: Scene) -> None:
+    scene.poll(in_production(V1))
+
+    assert scene.poll(View(registered=True)) == 1
+    assert "version 1 keeps answering" in scene.lineup.standing().disagreements[0]
+
+
+def test_the_same_number_of_a_wiped_registry_is_loaded_anew(scene: Scene) -> None:
+    scene.poll(in_production(a_version(1, created_ms=1)))
+    scene.poll(in_production(a_version(1, created_ms=2)))
+
+    assert scene.registry.downloads == [1, 1]
+
+
+def test_changed_tags_are_shown_without_a_reload(scene: Scene) -> None:
+    scene.poll(in_production(V1))
+    model = scene.lineup.served().model
+    scene.poll(in_production(a_version(1, promoted_by="ada")))
+
+    assert scene.lineup.served().version.tags == {"promoted_by": "ada"}
+    assert scene.lineup.served().model is model
+
+
+def test_the_store_keeps_the_version_in_use_and_the_one_before(scene: Scene) -> None:
+    for number in (1, 2, 3):
+        scene.poll(in_production(a_version(number)))
+
+    assert sorted(home.name[0] for home in (scene.folder / "iris").iterdir()) == ["2", "3"]

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from serving.errors import RegistryUnreachable
+from serving.production import choose
+from serving.protocol import View
+from serving.registry import MlflowRegistry
+from tests.servers import Stack, free_port
+from tests.serving.conftest import Registrar, slope
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # MLflow's HTTP pool is closed by the collector
+
+
+def test_stage_alias_and_tags_are_read(stack: Stack, registrar: Registrar, tmp_path: Path) -> None:
+    registry = MlflowRegistry(stack.tracking_uri)
+    assert registry.read(registrar.name) == View()
+    first, second = registrar.register(slope(1)), registrar.register(slope(2))
+    assert registry.read(registrar.name) == View(registered=True)
+
+    registrar.stage(first)
+    assert [each.number for each in registry.read(registrar.name).in_production] == [first]
+
+    registrar.alias(second)
+    alias = registry.read(registrar.name).alias
+    assert alias is not None
+    assert alias.number == second
+
+    registrar.client.set_model_version_tag(registrar.name, str(first), "git_commit", "abc")
+    assert registry.read(registrar.name).in_production[0].tags == {"git_commit": "abc"}
+
+    home = registry.download(alias, tmp_path)
+    assert (home / "MLmodel").is_file()
+
+
+def test_of_two_in_production_the_one_moved_last_counts(stack: Stack, registrar: Registrar) -> None:
+    registry = MlflowRegistry(stack.tracking_uri)
+    first, second = registrar.register(slope(1)), registrar.register(slope(2))
+    registrar.stage(second)
+    registry.read(registrar.name)
+
+    registrar.stage(first, archive=False)
+    decision = choose(None, registry.read(registrar.name))
+
+    assert decision.version is not None
+    assert decision.version.number == first
+    assert "are all in stage Production" in decision.disagreements[0]
+
+
+def test_an_alias_that_differs_in_case_is_seen(stack: Stack, registrar: Registrar) -> None:
+    number = registrar.register(slope(1))
+    registrar.client.set_registered_model_alias(registrar.name, "Production", str(number))
+
+    view = MlflowRegistry(stack.tracking_uri).read(registrar.name)
+
+    assert (view.alias, view.similar_aliases) == (None, ("Production",))
+
+
+def test_a_registry_that_does_not_answer_is_unreachable_and_keeps_its_password() -> None:
+    registry = MlflowRegistry(f"http://ada:secret-word@127.0.0.1:{free_port()}")
+
+    with pytest.raises(RegistryUnreachable) as caught:
+        registry.read("iris")
+
+    assert "secret-word" not in str(caught.value)
