@@ -4,6 +4,7 @@ A `Schema` is what `validate` found out and everything after it relies on.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ SCHEMA = Path("data/processed/schema.json")
 TRAIN = Path("data/processed/train.parquet")
 TEST = Path("data/processed/test.parquet")
 
+_ADDRESS = re.compile(r"""://([^/?#\s]*@)?(?P<place>[^?\s'"]*)(?P<query>\?[^\s'"]*)?""")
 _BUILT_IN = {
     "breast_cancer": datasets.load_breast_cancer,
     "wine": datasets.load_wine,
@@ -82,16 +84,22 @@ def read(source: str) -> tuple[pd.DataFrame, About]:
     """The table at `source`, as it is; BadSource says what stood in the way."""
     if source.startswith("sklearn:"):
         return _read_built_in(source)
+    shown = without_secrets(source)
     try:
         frame = _read_file(source)
     except BadSource:
         raise
     except Exception as cause:
-        raise BadSource(f"could not read {source}: {type(cause).__name__}: {cause}") from cause
+        raise BadSource(f"could not read {shown}: {type(cause).__name__}: {without_secrets(str(cause))}") from cause
     if doubled := sorted({str(name) for name in frame.columns[frame.columns.duplicated()]}):
-        raise BadSource(f"{source}: column {doubled[0]!r} is there twice")
+        raise BadSource(f"{shown}: column {doubled[0]!r} is there twice")
     frame.columns = frame.columns.astype(str)
-    return frame, About(source=source, rows=len(frame), columns=list(frame.columns))
+    return frame, About(source=shown, rows=len(frame), columns=list(frame.columns))
+
+
+def without_secrets(text: str) -> str:
+    """`text` with no user, password or query in any web address in it: a query may hold a key or a signature."""
+    return _ADDRESS.sub(lambda found: f"://{found['place']}{'?…' if found['query'] else ''}", text)
 
 
 def _read_built_in(source: str) -> tuple[pd.DataFrame, About]:
@@ -115,7 +123,7 @@ def _read_file(source: str) -> pd.DataFrame:
             return pd.read_csv(file, low_memory=False)  # types by column, not by chunk
         if path.endswith(".parquet"):
             return pd.read_parquet(file)
-    raise BadSource(f"{source}: neither .csv, .csv.gz nor .parquet")
+    raise BadSource(f"{without_secrets(source)}: neither .csv, .csv.gz nor .parquet")
 
 
 def typed(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -134,8 +142,9 @@ def _as_number(values: pd.Series) -> pd.Series:
 def as_text(values: pd.Series) -> pd.Series:
     """Strings, with None where a value is missing; 1.0 is '1', so that whole numbers read as they were written."""
     whole = pd.api.types.is_float_dtype(values) and bool((values.dropna() % 1 == 0).all())
-    text = values.astype("Int64").astype(object) if whole else values.astype(object)
-    return pd.Series([None if pd.isna(value) else str(value) for value in text], index=values.index, dtype=object)
+    # int(), not a column of integers: a float may be larger than any of those can be.
+    text = [None if pd.isna(value) else str(int(value) if whole else value) for value in values.astype(object)]
+    return pd.Series(text, index=values.index, dtype=object)
 
 
 def _as_target(values: pd.Series, schema: Schema) -> pd.Series:

@@ -6,6 +6,7 @@ PipelineError
 ├── BadData          the data does not fit what was said of it
 ├── BadSource        there is no data where ingest looks
 ├── GateRefused      a version may not become Production
+├── NoTwin           a model's ONNX twin cannot be made, or differs from it
 ├── StageFailed      DVC could not finish; the stage has said why
 └── UnknownVersion   the registry has no such version
 """
@@ -31,6 +32,9 @@ class BadSource(PipelineError): ...
 
 
 class GateRefused(PipelineError): ...
+
+
+class NoTwin(PipelineError): ...
 
 
 class StageFailed(PipelineError): ...

@@ -10,11 +10,11 @@ import pandas as pd
 from mlflow import MlflowClient
 from rich.table import Table
 
-from pipelines import data, gate, tracking
+from pipelines import data, gate, lineage, tracking
 from pipelines.cli import stage_params
 from pipelines.data import Rows, Schema
 from pipelines.errors import run
-from pipelines.inspection import rival_on
+from pipelines.inspection import TEST_TAG, rival_on
 from pipelines.progress import say
 from pipelines.records import MODELS, RUNS, VERDICT, Report, Runs
 from pipelines.registry import Registry
@@ -46,8 +46,9 @@ def main() -> None:
 
 
 def _publish(report: Report, runs: Runs, schema: Schema, best: tuple[Any, Any]) -> None:
-    client = MlflowClient()
+    client, test_md5 = MlflowClient(), lineage.file_md5(data.TEST)
     for trained in runs.candidates:
+        client.set_tag(trained.run_id, TEST_TAG, test_md5)
         for name, value in report.test[trained.name].items():
             client.log_metric(trained.run_id, f"test_{name}", value)
     for name, value in report.test[report.best].items():

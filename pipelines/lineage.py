@@ -12,6 +12,7 @@ from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.data import without_secrets
 from pipelines.settings import Params
 
 LOCK = Path("requirements/pipelines.txt")
@@ -24,19 +25,27 @@ LARGEST_PATCH = 5_000_000
 
 @dataclass(frozen=True)
 class Lineage:
-    """Everything a version says about its origin; `patch` is the uncommitted change, empty when there is none."""
+    """Everything a version says about its origin."""
 
     commit: str
-    dirty: bool
     patch: bytes
+    """The uncommitted change; empty when there is none, and when it is too large to be kept."""
+    patch_bytes: int
+    """How large it is, kept or not."""
     data_md5: str
     data_url: str
     params_hash: str
     lock_hash: str
 
+    @property
+    def dirty(self) -> bool:
+        return self.patch_bytes > 0
+
     def tags(self) -> dict[str, str]:
         """By the names that the MLflow UI shows; `mlflow.source.git.commit` is the one MLflow itself links."""
-        return {
+        too_large = f"too large ({self.patch_bytes / 1e6:.1f} MB), not kept"
+        patch = {"slipway.git.patch": "attached" if self.patch else too_large} if self.dirty else {}
+        return patch | {
             "slipway.git.commit": self.commit,
             "slipway.git.dirty": str(self.dirty).lower(),
             "slipway.data.md5": self.data_md5,
@@ -52,8 +61,8 @@ def trace(raw: Path, params: Params, *, folder: Path = Path()) -> Lineage:
     md5 = file_md5(folder / raw)
     return Lineage(
         commit=commit,
-        dirty=bool(patch),
         patch=patch if len(patch) <= LARGEST_PATCH else b"",
+        patch_bytes=len(patch),
         data_md5=md5,
         data_url=object_url(md5, folder=folder),
         params_hash=params_hash(params),
@@ -76,7 +85,7 @@ def object_url(md5: str, *, folder: Path = Path()) -> str:
     config.read([folder / ".dvc/config", folder / ".dvc/config.local"])
     remote = config.get("core", "remote", fallback="")
     url = config.get(f"'remote \"{remote}\"'", "url", fallback="")
-    return f"{url.rstrip('/')}/files/md5/{md5[:2]}/{md5[2:]}" if url else ""
+    return f"{without_secrets(url).rstrip('/')}/files/md5/{md5[:2]}/{md5[2:]}" if url else ""
 
 
 def params_hash(params: Params) -> str:
@@ -89,14 +98,21 @@ def _commit(folder: Path) -> str:
 
 
 def _patch(folder: Path) -> bytes:
-    """What `git apply` needs to make HEAD into this work tree, new files included. Leaves the person's index alone."""
+    """What `git apply` needs to make HEAD into this work tree, new files included. Leaves the repository alone."""
+    theirs = _git(folder, "rev-parse", "--path-format=absolute", "--git-path", "objects").decode().strip()
     with tempfile.TemporaryDirectory() as scratch:
-        index = {**os.environ, "GIT_INDEX_FILE": str(Path(scratch) / "index")}
-        _git(folder, "read-tree", "HEAD", env=index)
-        _git(folder, "add", "--all", env=index)
+        # Not into the repository's own objects: `git add` copies every new file, however large.
+        own = {
+            **os.environ,
+            "GIT_INDEX_FILE": str(Path(scratch) / "index"),
+            "GIT_OBJECT_DIRECTORY": scratch,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": theirs,
+        }
+        _git(folder, "read-tree", "HEAD", env=own)
+        _git(folder, "add", "--all", env=own)
         unless = [f":(exclude){name}" for name in (*WRITTEN_BY_RUNS, *SECRETS)]
         plain = ["--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/"]
-        return _git(folder, "diff", "--cached", "--binary", *plain, "HEAD", "--", ".", *unless, env=index)
+        return _git(folder, "diff", "--cached", "--binary", *plain, "HEAD", "--", ".", *unless, env=own)
 
 
 def _git(folder: Path, *words: str, env: dict[str, str] | None = None) -> bytes:

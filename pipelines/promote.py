@@ -64,9 +64,9 @@ def promote(registry: Registry, version: ModelVersion, params: Params, *, why: s
 def rollback(registry: Registry, *, why: str) -> None:
     """Make the former Production version Production again; no gate, for this is how one gets out of trouble."""
     current = registry.production()
-    history = registry.history()
-    history = registry.history()
-    promoted = [line for line in history if current and line.version == current.version and line.how != "rollback"]
+    promoted = [
+        line for line in registry.history() if current and line.version == current.version and line.how != "rollback"
+    ]
     # Not simply the line before: two rollbacks in a row must not return to the version that was fled from.
     target = promoted[-1].previous if promoted else None
     if target is None:
@@ -77,11 +77,18 @@ def rollback(registry: Registry, *, why: str) -> None:
 def _move(registry: Registry, version: ModelVersion, current: ModelVersion | None, *, why: str, how: str) -> None:
     previous = None if current is None else current.version
     now_ms = int(time.time() * 1000)
-    registry.promote(Promotion(now_ms, version.version, previous, getpass.getuser(), why, how))
+    registry.promote(Promotion(now_ms, version.version, previous, _who(), why, how))
     say(
         f"promote: version {version.version} of {registry.model} is Production"
         + (f", version {previous} archived" if previous else "")
     )
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # the user of a container may have a number and no name
+        return "unknown"
 
 
 def _wanted(registry: Registry, what: str) -> ModelVersion:

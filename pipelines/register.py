@@ -22,17 +22,17 @@ def main() -> None:
     client = MlflowClient()
     registry = Registry(client, params.register_.model)
     best = runs.candidates[0]
+    tags = _lineage(client.get_run(best.run_id))
     version = registry.of_run(best.run_id)
     new = version is None
     if version is None:
-        run_tags = client.get_run(best.run_id)
         version = registry.create(
             source=best.model_uri,
             run_id=best.run_id,
-            tags=_lineage(run_tags),
+            tags=tags,
             description=_description(best, report, runs),
         )
-    registry.tag(version.version, _judged(report))
+    registry.tag(version.version, tags | _judged(report))  # one that was there may have been measured again
     registered = Registered(model=registry.model, version=version.version, run_id=best.run_id)
     data.write_json(VERSION, registered.model_dump())
     say(f"register: {best.name} {'is now' if new else 'was already'} version {version.version} of {registry.model}")

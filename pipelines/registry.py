@@ -7,8 +7,9 @@ with them, and the alias `production` is kept in step so that either may go.
 import json
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -20,6 +21,10 @@ STAGE = "Production"
 ALIAS = "production"
 HISTORY = "slipway.promotion."
 SEEN = "slipway.seen"
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""MLflow's codes; the second is its answer for an alias that nobody has set and for a version that is no number."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,10 @@ class Registry:
         self._client, self.model = client, model
 
     def get(self, version: str) -> ModelVersion:
-        try:
-            return self._client.get_model_version(self.model, version)
-        except MlflowException as missing:
-            raise UnknownVersion(f"{self.model} has no version {version} in the registry") from missing
+        found = unless_missing(lambda: self._client.get_model_version(self.model, version))
+        if found is None:
+            raise UnknownVersion(f"{self.model} has no version {version} in the registry")
+        return found
 
     def versions(self) -> list[ModelVersion]:
         """Newest first; none when the model is not registered yet."""
@@ -126,10 +131,8 @@ class Registry:
 
     def history(self) -> list[Promotion]:
         """Oldest first."""
-        try:
-            tags = self._client.get_registered_model(self.model).tags
-        except MlflowException:
-            return []
+        found = unless_missing(lambda: self._client.get_registered_model(self.model))
+        tags = {} if found is None else found.tags
         lines: list[dict[str, Any]] = [json.loads(tags[name]) for name in sorted(tags) if name.startswith(HISTORY)]
         return [Promotion(**line) for line in lines]
 
@@ -149,10 +152,17 @@ class Registry:
         return max(staged, key=_moved_ms, default=None)
 
     def _aliased(self) -> ModelVersion | None:
-        try:
-            return self._client.get_model_version_by_alias(self.model, ALIAS)
-        except MlflowException:
-            return None
+        return unless_missing(lambda: self._client.get_model_version_by_alias(self.model, ALIAS))
+
+
+def unless_missing(look: Callable[[], T]) -> T | None:
+    """None for what MLflow says is not there; whatever else it says, such as that it is down, rises."""
+    try:
+        return look()
+    except MlflowException as refused:
+        if refused.error_code not in MISSING:
+            raise
+        return None
 
 
 def _stage_counts(staged: ModelVersion, aliased: ModelVersion, seen: Seen | None) -> bool:

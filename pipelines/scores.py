@@ -3,7 +3,8 @@
 Definitions are scikit-learn's (https://scikit-learn.org/stable/modules/model_evaluation.html).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from sklearn import metrics
 
 from pipelines.data import Schema
+from pipelines.errors import BadData
 
 LOWER_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
 
@@ -44,6 +46,14 @@ def _roc_auc(actual: Any, probabilities: Any, classes: Sequence[str | int]) -> f
     if len(classes) == 2:
         return float(metrics.roc_auc_score(np.asarray(actual) == classes[1], probabilities[:, 1]))
     return float(metrics.roc_auc_score(actual, probabilities, multi_class="ovr", labels=classes))
+
+
+def best_first(metric: str, values: Mapping[str, float]) -> list[str]:
+    """The names by their values, NaN last; BadData when all are NaN."""
+    if all(math.isnan(value) for value in values.values()):
+        raise BadData(f"{metric} is not a number for {', '.join(values)}; are there enough rows to measure it on?")
+    ranks = {name: (math.isnan(value), -gain(metric, value, over=0)) for name, value in values.items()}
+    return sorted(values, key=ranks.__getitem__)
 
 
 def gain(metric: str, value: float, *, over: float) -> float:

@@ -19,7 +19,7 @@ from pipelines.lineage import Lineage
 from pipelines.network import Epoch
 from pipelines.progress import say
 from pipelines.records import MODELS, RUNS, Runs, Trained
-from pipelines.scores import LOWER_IS_BETTER, answers, scores
+from pipelines.scores import answers, best_first, scores
 from pipelines.settings import Params, Section, load_settings
 
 METRICS = Path("reports/train.json")
@@ -67,7 +67,8 @@ def _train_all(
             tracking.log_epochs(child.info.run_id, epochs)
         history += epochs
     _write_epochs(history)
-    return sorted(runs, key=lambda trained: trained.validation[metric], reverse=metric not in LOWER_IS_BETTER)
+    order = best_first(metric, {trained.name: trained.validation[metric] for trained in runs})
+    return sorted(runs, key=lambda trained: order.index(trained.name))
 
 
 def _train_one(name: str, section: Section, job: Job, run_id: str, metric: str) -> Trained:

@@ -36,6 +36,7 @@ def examine(frame: pd.DataFrame, about: About, params: Validate) -> Schema:
     names = [str(name) for name in frame.columns if name != params.target and name not in params.drop]
     if not names:
         raise BadData(f"{about.source}: there is no column to learn from beside {params.target!r}")
+    _check_single(frame[[*names, params.target]], about)
     kinds = {name: _kind(frame[name], params.columns.get(name, ColumnRule())) for name in names}
     _check_values(frame, about, params, kinds)
     for name in (name for name, kind in kinds.items() if kind == "category"):
@@ -62,6 +63,17 @@ def _check_names(frame: pd.DataFrame, about: About, params: Validate) -> None:
             )
     if len(frame) < params.min_rows:
         raise BadData(f"{about.source}: {len(frame)} rows, and validate.min_rows is {params.min_rows}")
+
+
+def _check_single(frame: pd.DataFrame, about: About) -> None:
+    """Parquet may hold lists and records in a cell; no model here learns from those."""
+    for name, values in frame.items():
+        if values.dtype != object:
+            continue
+        nested = ~values.map(pd.api.types.is_scalar)
+        if nested.any():
+            row = int(nested.to_numpy().argmax())
+            raise BadData(f"{about.source}: column {name!r}, row {row + 1}: {values.iloc[row]!r} is not a single value")
 
 
 def _kind(values: pd.Series, rule: ColumnRule) -> str:
@@ -114,7 +126,10 @@ def _sentences(failures: pd.DataFrame, about: About) -> str:
     lines = []
     for failure in failures.head(MISTAKES_SHOWN).itertuples():
         rule = "is missing" if str(failure.check) == "not_nullable" else f"{failure.failure_case!r} {failure.check}"
-        lines.append(f"{about.source}: column {failure.column!r}, row {int(str(failure.index)) + 1}: {rule}")
+        # No row: the check itself failed, on a value that it could not even compare.
+        index = str(failure.index)
+        row = f", row {int(index) + 1}" if index.isdecimal() else ""
+        lines.append(f"{about.source}: column {failure.column!r}{row}: {rule}")
     if len(failures) > MISTAKES_SHOWN:
         lines.append(f"… and {len(failures) - MISTAKES_SHOWN} more")
     return "\n  ".join([f"{len(failures)} values break a rule (row 1 is the first below the header)", *lines])
@@ -130,14 +145,13 @@ def _check_category(values: pd.Series, about: About) -> None:
 
 
 def _classes(target: pd.Series, about: About) -> list[str | int]:
-    """Sorted class labels: integers where the target holds whole numbers, else texts."""
-    counts = target.value_counts()
+    """Sorted class labels: integers where the target holds whole numbers of 64 bits, else texts."""
+    numeric = pd.api.types.is_numeric_dtype(target) and bool((target % 1 == 0).all())
+    whole = numeric and int(target.abs().max()) < 2**63
+    counts = (target if whole else data.as_text(target)).value_counts()
     if len(counts) < 2:
         raise BadData(f"{about.source}: column {target.name!r} holds {len(counts)} class; classification needs two")
-    if pd.api.types.is_numeric_dtype(target) and bool((target % 1 == 0).all()):
-        labels: list[str | int] = [int(value) for value in sorted(counts.index)]
-    else:
-        labels = [*sorted(str(value) for value in counts.index)]
+    labels: list[str | int] = [int(value) if whole else value for value in sorted(counts.index)]
     if len(labels) > len(target) / ROWS_A_CLASS:
         raise BadData(f"{about.source}: column {target.name!r} has {len(labels)} classes; is the task a regression?")
     rarest, rows = counts.index[-1], int(counts.iloc[-1])

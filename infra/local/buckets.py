@@ -1,4 +1,6 @@
-"""Make the buckets that MLflow and DVC write to."""
+"""Make the buckets that MLflow and DVC write to, where AWS_ENDPOINT_URL leads them."""
+
+from urllib.parse import urlsplit
 
 from infra.local.errors import StackError
 from infra.local.settings import Settings
@@ -12,12 +14,13 @@ def ensure(settings: Settings) -> None:
     from minio.error import S3Error
     from urllib3.exceptions import HTTPError
 
+    endpoint = urlsplit(settings.env["AWS_ENDPOINT_URL"])
     client = Minio(
-        f"127.0.0.1:{settings.port('S3_PORT')}",
+        endpoint.netloc,
         access_key=settings.env["AWS_ACCESS_KEY_ID"],
         secret_key=settings.env["AWS_SECRET_ACCESS_KEY"],
         region=settings.env["AWS_DEFAULT_REGION"],  # else the client asks the server for it, which rclone cannot answer
-        secure=False,
+        secure=endpoint.scheme == "https",
     )
     try:
         for bucket in BUCKETS:

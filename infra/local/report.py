@@ -74,10 +74,13 @@ def candidates(outcome: Outcome) -> Table:
 
 
 def predictions(outcome: Outcome, url: str) -> Table:
-    """Test rows, sent to `url` as MLflow's `dataframe_split`, and what came back."""
+    """Test rows, sent to `url` as MLflow's `dataframe_split`, and what came back; StackError when nothing good did."""
     features = outcome.rows.drop(columns=outcome.target)
     body = {"dataframe_split": json.loads(features.to_json(orient="split", index=False, double_precision=15))}
-    answer = httpx.post(url, json=body, timeout=30, trust_env=False)
+    try:
+        answer = httpx.post(url, json=body, timeout=30, trust_env=False)
+    except httpx.TransportError as cause:
+        raise StackError(f"serving does not answer the test rows at {url}: {cause}; see `make logs`") from cause
     if answer.status_code != httpx.codes.OK:
         raise StackError(f"serving refused the test rows: {answer.json().get('detail', answer.status_code)}")
     version = answer.headers["x-model-version"]

@@ -54,11 +54,16 @@ def test_a_wiped_dvc_cache_heals(platform: Platform) -> None:
 
 
 def test_a_wiped_dvc_cache_heals_with_the_outputs_gone_too(platform: Platform) -> None:
+    before = platform.production()
     shutil.rmtree(platform.workspace.folder / ".dvc/cache")
     for folder in ("models", "data/raw", "data/processed"):
         shutil.rmtree(platform.workspace.folder / folder)
 
-    expect_whole(platform, platform.demo())
+    said = platform.demo()
+
+    expect_whole(platform, said)
+    assert "Running stage 'train'" not in said
+    assert platform.production() == before
 
 
 def test_a_wiped_s3_folder_heals(platform: Platform) -> None:

@@ -6,6 +6,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from pipelines.registry import Registry
+from tests.pipelines.registered import a_registry
 from tests.servers import Stack
 
 
@@ -17,3 +19,8 @@ def client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClie
     mlflow.set_tracking_uri(stack.tracking_uri)
     yield MlflowClient(stack.tracking_uri)
     mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def registry(client: MlflowClient, unique_name: str) -> Registry:
+    return a_registry(client, unique_name)

@@ -1,5 +1,6 @@
 """The stages through the tools people use: `mlflow run`, `dvc exp run`; and refusals in one line."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -76,6 +77,31 @@ def test_a_dirty_tree_is_flagged_and_its_patch_kept_with_the_run(tiny: Workspace
     assert parent.data.tags["slipway.git.dirty"] == "true"
     patch = client.download_artifacts(parent.info.run_id, "lineage/uncommitted.patch")
     assert "pipelines/notes.py" in Path(patch).read_text()
+
+
+def test_a_lost_cache_and_lost_outputs_come_back_from_the_remote_without_a_training(tiny: Workspace) -> None:
+    tiny.run("pipelines")
+    before = (tiny.folder / "models/runs.json").read_text()
+    for folder in (".dvc/cache", "models", "data/raw", "data/processed"):
+        shutil.rmtree(tiny.folder / folder)
+
+    said = tiny.run("pipelines")
+
+    assert "Running stage" not in said
+    assert (tiny.folder / "models/runs.json").read_text() == before
+
+
+def test_a_fresh_clone_takes_the_models_from_the_remote(tiny: Workspace, tmp_path: Path) -> None:
+    tiny.run("pipelines")
+    tiny.git("commit", "--quiet", "--all", "--allow-empty", "--message", "what is on the remote")
+    tiny.git("clone", "--quiet", ".", str(tmp_path / "clone"))
+    clone = Workspace(tmp_path / "clone", {**tiny.env, "PYTHONPATH": str(tmp_path / "clone")})
+
+    said = clone.run("pipelines")
+
+    assert "Running stage 'evaluate'" in said  # its verdict is no object of the remote
+    assert "Running stage 'train'" not in said
+    assert (clone.folder / "models/runs.json").read_text() == (tiny.folder / "models/runs.json").read_text()
 
 
 @pytest.mark.parametrize(

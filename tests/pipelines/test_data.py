@@ -1,5 +1,6 @@
 """Reading tables from wherever they are, and making them typed."""
 
+from base64 import b64encode
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -69,6 +70,48 @@ def test_a_web_address_is_a_source(tmp_path: Path, address: str) -> None:
     assert about.rows == 3
 
 
+class Members(SimpleHTTPRequestHandler):
+    """Serves files to the user `reader`, password `s3cret`."""
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] == f"Basic {b64encode(b'reader:s3cret').decode()}":
+            super().do_GET()
+        else:
+            self.send_error(401)
+
+
+def test_a_password_or_signature_in_an_address_is_used_and_never_shown(tmp_path: Path) -> None:
+    PETS.to_csv(tmp_path / "pets.csv", index=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Members, directory=tmp_path)) as web:
+        Thread(target=web.serve_forever).start()
+        place = f"127.0.0.1:{web.server_port}/pets.csv"
+
+        frame, about = data.read(f"http://reader:s3cret@{place}?signature=s3cret")
+        with pytest.raises(BadSource) as refused:
+            data.read(f"http://reader:s3cret-of-old@{place}?signature=s3cret")
+
+        web.shutdown()
+    assert len(frame) == 3
+    assert about.source == f"http://{place}?…"
+    assert f"could not read http://{place}?…: " in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:p@ss@host/a.csv", "https://host/a.csv"),
+        (
+            "no 'https://me:pass@host/a.csv?key=1' and s3://bucket/b.csv",
+            "no 'https://host/a.csv?…' and s3://bucket/b.csv",
+        ),
+        ("data/what?.csv", "data/what?.csv"),
+    ],
+)
+def test_secrets_go_from_addresses_and_nothing_else_does(text: str, shown: str) -> None:
+    assert data.without_secrets(text) == shown
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [
@@ -113,6 +156,10 @@ def test_whole_numbers_read_as_categories_look_as_they_were_written(values: list
     texts = data.as_text(pd.Series(values, dtype="float64")).tolist()
 
     assert texts == [None if value is None else str(int(value)) for value in values]
+
+
+def test_whole_numbers_of_any_size_are_categories() -> None:
+    assert data.as_text(pd.Series([1e30, 2.0, None])).tolist() == [str(int(1e30)), "2", None]
 
 
 @given(rows=st.integers(20, 200), share=st.floats(0.1, 0.5), seed=st.integers(0, 9))

@@ -90,15 +90,23 @@ def test_secrets_are_no_part_of_a_published_patch(project: Path) -> None:
     assert b"abc" not in traced(project).patch
 
 
-def test_tracing_leaves_the_persons_index_alone(project: Path) -> None:
+def test_tracing_leaves_the_persons_index_and_objects_alone(project: Path) -> None:
     (project / "code.py").write_text("staged\n")
     git(project, "add", "code.py")
     (project / "new.py").write_text("new\n")
-    before = git(project, "status", "--porcelain")
+    before, objects = git(project, "status", "--porcelain"), git(project, "count-objects")
 
     traced(project)
 
     assert git(project, "status", "--porcelain") == before == "M  code.py\n?? new.py"
+    assert git(project, "count-objects") == objects
+
+
+def test_a_password_in_the_remotes_address_is_no_part_of_the_datas(project: Path) -> None:
+    config = project / ".dvc/config"
+    config.write_text(config.read_text().replace("s3://bucket", "https://me:s3cret@host"))
+
+    assert traced(project).data_url.startswith("https://host/prefix/files/md5/")
 
 
 def test_what_a_run_itself_writes_does_not_make_the_code_dirty(project: Path) -> None:
@@ -121,6 +129,14 @@ def test_a_patch_too_large_to_keep_is_left_out_but_the_tree_is_still_called_dirt
     found = traced(project)
 
     assert (found.dirty, found.patch) == (True, b"")
+    assert found.tags()["slipway.git.patch"] == "too large (6.3 MB), not kept"
+
+
+def test_a_patch_is_told_of_where_there_is_one(project: Path) -> None:
+    assert "slipway.git.patch" not in traced(project).tags()
+    (project / "code.py").write_text("second\n")
+
+    assert traced(project).tags()["slipway.git.patch"] == "attached"
 
 
 def test_the_params_hash_sees_values_not_their_spelling(tmp_path: Path) -> None:

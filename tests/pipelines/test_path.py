@@ -82,6 +82,7 @@ def test_the_pytorch_network_itself_is_kept_beside_the_model_that_carries_it(
 def test_runs_and_version_say_where_they_came_from(trained: Workspace, client: MlflowClient) -> None:
     raw = trained.folder / "data/raw/data.parquet"
     md5 = hashlib.md5(raw.read_bytes(), usedforsecurity=False).hexdigest()
+    test_md5 = hashlib.md5((trained.folder / "data/processed/test.parquet").read_bytes(), usedforsecurity=False)
     version = client.search_model_versions("name = 'trained-once'")[0]
     lock = hashlib.sha256((trained.folder / "requirements/pipelines.txt").read_bytes()).hexdigest()
 
@@ -89,6 +90,7 @@ def test_runs_and_version_say_where_they_came_from(trained: Workspace, client: M
         assert tags["slipway.git.commit"] == trained.git("rev-parse", "HEAD")
         assert tags["slipway.git.dirty"] == "false"
         assert tags["slipway.data.md5"] == md5
+        assert tags["slipway.test.md5"] == test_md5.hexdigest()
         assert tags["slipway.data.url"] == f"s3://dvc/files/md5/{md5[:2]}/{md5[2:]}"
         assert tags["slipway.lock.sha256"] == lock
         assert len(tags["slipway.params.sha256"]) == 64

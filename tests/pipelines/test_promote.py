@@ -1,75 +1,17 @@
 """Promotion on a real registry: the gate, stage and alias in step, the history, the way back."""
 
 import warnings
-from collections.abc import Callable
 
 import mlflow
-import numpy as np
 import pytest
 from mlflow import MlflowClient
-from mlflow.models import infer_signature
-from sklearn.linear_model import LogisticRegression
 
 from pipelines import promote
 from pipelines.errors import GateRefused, UnknownVersion
-from pipelines.registry import Promotion, Registry
-from pipelines.settings import Params, load_params
-from tests.servers import ROOT, Stack
+from pipelines.registry import Registry
+from tests.pipelines.registered import PARAMS, staged, to_production, withdraw
+from tests.servers import Stack
 from tests.workspace import Workspace
-
-PARAMS = load_params(ROOT / "params.yaml")
-
-
-@pytest.fixture
-def registry(client: MlflowClient, unique_name: str) -> Registry:
-    """Four versions whose runs have test_f1_macro 0.95, 0.96, 0.97 and 0.5."""
-    mlflow.set_experiment(unique_name)
-    rows = np.array([[0.0], [1.0]])
-    model = LogisticRegression().fit(rows, [0, 1])
-    registry = Registry(client, unique_name)
-    for value in (0.95, 0.96, 0.97, 0.5):
-        with mlflow.start_run() as run:
-            mlflow.log_metric("test_f1_macro", value)
-            mlflow.set_tag("slipway.data.md5", "same")
-            info = mlflow.sklearn.log_model(
-                model,
-                name="m",
-                signature=infer_signature(rows, [0, 1]),
-                serialization_format="skops",
-                pip_requirements=["scikit-learn"],
-            )
-        registry.create(
-            source=info.model_uri,
-            run_id=run.info.run_id,
-            tags={"slipway.data.md5": "same"},
-            description="made by a test",
-        )
-    return registry
-
-
-def to_production(registry: Registry, version: str, params: Params = PARAMS, why: str = "") -> None:
-    promote.promote(registry, registry.get(version), params, why=why)
-
-
-def staged(registry: Registry, client: MlflowClient) -> list[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return [version.version for version in registry.versions() if version.current_stage == "Production"]
-
-
-def move_stage(client: MlflowClient, model: str, version: str) -> None:
-    """As a person does in the MLflow UI."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        client.transition_model_version_stage(model, version, "Production", archive_existing_versions=True)
-
-
-def withdraw(client: MlflowClient, model: str, version: str) -> None:
-    """So that the model has no Production, whatever was promoted before."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        client.transition_model_version_stage(model, version, "None")
-    client.delete_registered_model_alias(model, "production")
 
 
 def test_promotion_moves_stage_and_alias_together_and_archives_the_former(
@@ -170,90 +112,6 @@ def test_promoting_what_already_is_production_adds_no_line_but_puts_the_alias_ri
     assert client.get_model_version_by_alias(registry.model, "production").version == "1"
 
 
-@pytest.mark.parametrize("how", ["stage", "alias"])
-def test_a_promotion_made_in_the_mlflow_ui_is_seen_recorded_and_can_be_rolled_back(
-    registry: Registry, client: MlflowClient, how: str
-) -> None:
-    to_production(registry, "1")
-    if how == "stage":
-        move_stage(client, registry.model, "2")
-    else:
-        client.set_registered_model_alias(registry.model, "production", "2")
-
-    registry.notice_external()
-    registry.notice_external()
-
-    current = registry.production()
-    assert current is not None
-    assert current.version == "2"
-    assert [(line.version, line.how) for line in registry.history()] == [("1", "promote"), ("2", "external")]
-    promote.rollback(registry, why="")
-    assert staged(registry, client) == ["1"]
-
-
-def test_every_external_promotion_has_a_line_of_its_own(registry: Registry, client: MlflowClient) -> None:
-    to_production(registry, "1")
-    for version in ("2", "3", "4"):
-        client.set_registered_model_alias(registry.model, "production", version)
-        registry.notice_external()
-
-    assert [(line.version, line.previous) for line in registry.history()] == [
-        ("1", None),
-        ("2", "1"),
-        ("3", "2"),
-        ("4", "3"),
-    ]
-
-
-def test_of_stage_and_alias_the_one_changed_last_counts_however_often_they_are_changed(
-    registry: Registry, client: MlflowClient
-) -> None:
-    to_production(registry, "1")
-    for change, version in (
-        ("alias", "2"),
-        ("stage", "3"),
-        ("alias", "4"),
-        ("alias", "3"),
-        ("stage", "2"),
-        ("alias", "1"),
-    ):
-        if change == "stage":
-            move_stage(client, registry.model, version)
-        else:
-            client.set_registered_model_alias(registry.model, "production", version)
-
-        registry.notice_external()
-
-        current = registry.production()
-        assert current is not None
-        assert current.version == version
-
-
-def test_of_several_in_stage_production_the_one_moved_last_counts_not_the_highest(
-    registry: Registry, client: MlflowClient
-) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        for version in ("2", "1"):
-            client.transition_model_version_stage(registry.model, version, "Production")
-
-    current = registry.production()
-
-    assert current is not None
-    assert current.version == "1"
-
-
-def test_a_version_nobody_made_is_named(registry: Registry) -> None:
-    with pytest.raises(UnknownVersion, match="has no version 99 in the registry"):
-        registry.get("99")
-
-
-def test_a_model_nobody_registered_has_no_production_and_no_history(client: MlflowClient, unique_name: str) -> None:
-    registry = Registry(client, unique_name)
-
-    assert (registry.production(), registry.versions(), registry.history()) == (None, [], [])
-
-
 def test_the_command_promotes_shows_its_history_and_says_no_in_one_line(
     trained: Workspace, client: MlflowClient
 ) -> None:
@@ -268,13 +126,3 @@ def test_the_command_promotes_shows_its_history_and_says_no_in_one_line(
     refused = trained.run("pipelines.promote", "99", fails=True)
     assert refused.strip().splitlines()[-1] == "pipelines.promote: trained-once has no version 99 in the registry"
     assert "Traceback" not in refused
-
-
-def test_lines_of_the_history_come_back_in_the_order_of_time(registry: Registry) -> None:
-    write: Callable[[int, str], None] = lambda at_ms, version: registry.record(  # noqa: E731
-        Promotion(at_ms, version, None, "somebody", "", "promote")
-    )
-    for at_ms, version in ((3_000, "3"), (20_000, "4"), (1, "1")):
-        write(at_ms, version)
-
-    assert [line.version for line in registry.history()] == ["1", "3", "4"]

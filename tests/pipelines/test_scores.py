@@ -1,10 +1,13 @@
 """Metrics by their standard names, worked out by hand for small cases."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
 from pipelines.data import Column, Schema
-from pipelines.scores import gain, scores
+from pipelines.errors import BadData
+from pipelines.scores import best_first, gain, scores
 
 COLUMNS = [Column(name="x", kind="number")]
 BINARY = Schema(task="classification", target="y", columns=COLUMNS, classes=["no", "yes"])
@@ -42,3 +45,14 @@ def test_regression() -> None:
 def test_gain_is_positive_for_the_better_side_whichever_way_the_metric_points() -> None:
     assert gain("r2", 0.9, over=0.8) > 0
     assert gain("rmse", 3.0, over=4.0) > 0
+
+
+@pytest.mark.parametrize(("metric", "order"), [("r2", ["high", "low", "broken"]), ("rmse", ["low", "high", "broken"])])
+def test_the_best_is_first_and_what_is_no_number_last(metric: str, order: list[str]) -> None:
+    for names in permutations(order):
+        assert best_first(metric, {name: {"high": 0.9, "low": 0.1}.get(name, np.nan) for name in names}) == order
+
+
+def test_without_any_number_there_is_no_best() -> None:
+    with pytest.raises(BadData, match="roc_auc is not a number for linear, forest"):
+        best_first("roc_auc", {"linear": np.nan, "forest": np.nan})

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipelines.data import About
+from pipelines.data import About, typed
 from pipelines.errors import BadData
 from pipelines.settings import Validate
 from pipelines.validate import examine
@@ -51,6 +51,20 @@ def test_a_rule_may_say_that_numbers_are_categories() -> None:
     assert schema.of_kind("category") == ["city", "zip"]
 
 
+@pytest.mark.parametrize("values", [[1e300, 2.0], [2**63 + 1, 1]], ids=["float", "unsigned"])
+def test_classes_too_large_for_an_integer_column_are_texts(values: list[float]) -> None:
+    frame = a_table(bought=values * (ROWS // 2))
+
+    schema = examined(frame)
+
+    assert schema.classes == sorted(str(int(value)) for value in values)
+    assert sorted(set(typed(frame, schema)["bought"])) == schema.classes
+
+
+def test_truth_values_are_classes() -> None:
+    assert examined(a_table(bought=[True, False] * (ROWS // 2))).classes == [0, 1]
+
+
 def test_integer_classes_stay_integers_in_order() -> None:
     schema = examined(a_table(bought=[2, 10] * (ROWS // 2)))
 
@@ -60,7 +74,7 @@ def test_integer_classes_stay_integers_in_order() -> None:
 def with_value(column: str, row: int, value: Any) -> pd.DataFrame:
     frame = a_table()
     frame[column] = frame[column].astype(object)
-    frame.loc[row - 1, column] = value
+    frame.at[row - 1, column] = value  # not loc, which would spread a list over rows
     return frame
 
 
@@ -80,6 +94,9 @@ def with_value(column: str, row: int, value: Any) -> pd.DataFrame:
             "column 'age', row 60: 140.0 is above max 120",
         ),
         (with_value("age", 5, None), {"columns": {"age": {"nullable": False}}}, "column 'age', row 5: is missing"),
+        (with_value("age", 2, [1, 2]), {}, "people.csv: column 'age', row 2: [1, 2] is not a single value"),
+        (with_value("bought", 4, {"a": 1}), {}, "column 'bought', row 4: {'a': 1} is not a single value"),
+        (with_value("age", 2, 10**400), {}, "people.csv: column 'age': 'OverflowError"),
         (
             with_value("city", 2, "Atlantis"),
             {"columns": {"city": {"allowed": ["Rome", "Oslo"]}}},
