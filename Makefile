@@ -5,7 +5,7 @@
 #   VERSION=3              the version `make promote` promotes; the best one if not given
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs compose-up compose-down train promote check format test test-slow lock clean astray
+.PHONY: help setup demo up down status logs compose-up compose-down train promote check format test test-slow bench generate lock clean astray
 # DVC's stages and MLproject's entry points call `python -m pipelines...`: this Python.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 run := .venv/bin/python -m
@@ -52,7 +52,7 @@ check: $(ready) ## format, lint, types, who may import whom
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
-	.venv/bin/shellcheck infra/*.sh requirements/*.sh .ci/run
+	.venv/bin/shellcheck infra/*.sh requirements/*.sh serving/rpc/*.sh .ci/run
 	.venv/bin/lint-imports
 
 format: $(ready) ## put the code into the format that `make check` wants
@@ -64,6 +64,12 @@ test: $(ready) ## all tests but the slow ones
 
 test-slow: $(ready) ## fault, load and whole-stack tests
 	$(run) pytest -m slow
+
+bench: $(ready) ## serving's speed beside its floors; writes docs/benchmarks.md (needs wrk and nghttp2-client)
+	@$(run) tests.bench
+
+generate: $(ready) ## write serving/rpc/generated from its protos
+	@sh serving/rpc/generate.sh
 
 lock: $(ready) ## write requirements/*.txt from pyproject.toml; UPGRADE=1 takes newer versions
 	@sh requirements/lock.sh

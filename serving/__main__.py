@@ -2,22 +2,17 @@
 
 import argparse
 import logging
-import os
-import signal
 import socket
 import sys
-import threading
-from types import FrameType
+from contextlib import ExitStack
 
 from dotenv import load_dotenv
 
-from serving import logs, settings
+from serving import logs, settings, supervisor
 
 log = logging.getLogger("serving")
 
 MISCONFIGURED = 2
-SHUTDOWN_SECONDS = 3
-"""How long requests that run at SIGTERM may still take."""
 
 
 def main() -> int:
@@ -34,13 +29,21 @@ def main() -> int:
         chosen.store.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return _refuse(f"SERVING_STORE: {chosen.store}: {error.strerror}", status=MISCONFIGURED)
-    try:
-        listener = _listen(chosen.host, chosen.port)
-    except OSError as error:
-        return _refuse(
-            f"cannot listen on {chosen.host}:{chosen.port}: {error.strerror}; SERVING_PORT moves it", status=1
-        )
-    return _serve(chosen, listener)
+    with ExitStack() as held:
+        try:
+            listener = held.enter_context(_listen(chosen.host, chosen.port))
+        except OSError as error:
+            return _refuse(_taken(chosen.host, chosen.port, error, "SERVING_PORT"), status=1)
+        try:
+            # Held, never listened on: every worker binds it for itself; this says early that somebody else has it.
+            if chosen.grpc_port:
+                held.enter_context(_bind(chosen.host, chosen.grpc_port, socket.SO_REUSEPORT))
+        except OSError as error:
+            return _refuse(_taken(chosen.host, chosen.grpc_port, error, "SERVING_GRPC_PORT"), status=1)
+        address = f"{chosen.host}:{chosen.port}"
+        extra = {"address": address, "grpc_port": chosen.grpc_port, "models": ",".join(chosen.models)}
+        log.info("serving", extra={**extra, "workers": chosen.workers})
+        return supervisor.supervise(supervisor.programs(listener, chosen.workers))
 
 
 def _refuse(*lines: str, status: int) -> int:
@@ -49,52 +52,29 @@ def _refuse(*lines: str, status: int) -> int:
     return status
 
 
+def _taken(host: str, port: int, error: OSError, setting: str) -> str:
+    return f"cannot listen on {host}:{port}: {error.strerror}; {setting} moves it"
+
+
 def _listen(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(address)
+    listener = _bind(host, port, socket.SO_REUSEADDR)
+    listener.listen(2048)
     return listener
 
 
-def _serve(chosen: settings.Settings, listener: socket.socket) -> int:
-    import uvicorn
-
-    from serving.app import create
-
-    config = uvicorn.Config(
-        create(chosen),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        ws="none",
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
-    server = uvicorn.Server(config)
-    # uvicorn raises the signal again once it has shut down; ending here with a status is what we want from it.
-    signal.signal(signal.SIGTERM, _ended)
-    signal.signal(signal.SIGINT, _ended)
-    log.info("serving", extra={"address": f"{chosen.host}:{chosen.port}", "models": ",".join(chosen.models)})
-    server.run(sockets=[listener])
-    return 0 if server.started else 1
-
-
-def _ended(_signal: int, _frame: FrameType | None) -> None:
-    pass
-
-
-def _exit(status: int) -> None:
-    """End now. Python would wait for its threads, and one may be in a model or a download that hangs."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        os._exit(status)
-    sys.exit(status)
+def _bind(host: str, port: int, option: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 if __name__ == "__main__":
-    _exit(main())
+    sys.exit(main())

@@ -1,48 +1,84 @@
-"""The composition root: the only module that names the real registry, store and model loader together."""
+"""A worker's composition root: the only module that names lineup, engine, model loader and transports together."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from serving import __version__, model
-from serving.engine import Engine
-from serving.follower import Tools
+from serving.engine import Engine, Limits
 from serving.lineup import Lineup
-from serving.registry import MlflowRegistry
 from serving.rest import mlflow, oip, problems
 from serving.rest.context import NameEveryAnswer
+from serving.rest.front import Front
 from serving.rest.openapi import OpenApi
 from serving.settings import Settings
-from serving.store import Store
-from serving.syncer import Syncer
+from serving.watcher import Loading, Watcher
+
+GRACE_SECONDS = 3
+"""How long gRPC calls that run at SIGTERM may still take."""
 
 
 def create(settings: Settings) -> FastAPI:
-    """An app that follows the registry while it runs. OSError when the store's folder cannot be made."""
+    """An app that answers with what is posted in the store while it runs, over gRPC too."""
     lineup = Lineup(settings.models)
-    tools = Tools(MlflowRegistry(settings.tracking_uri), Store(settings.store), lineup, model.load)
-    return build(Engine(lineup), Syncer(tools, poll_seconds=settings.poll_seconds, prepare=model.preload))
+    batching = settings.batching
+    engine = Engine(lineup, Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows))
+    loading = Loading(partial(model.load, runtime=settings.runtime), model.inline_rows, model.preload)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        watcher = Watcher(settings.store, lineup, loading)
+        watcher.start()
+        async with _grpc(engine, settings):
+            yield
+        watcher.stop()
+        engine.close()
+
+    return build(engine, running, largest_body=settings.largest_body)
 
 
-def build(engine: Engine, syncer: Syncer) -> FastAPI:
+@asynccontextmanager
+async def _grpc(engine: Engine, settings: Settings) -> AsyncIterator[None]:
+    if not settings.grpc_port:
+        yield
+        return
+    from serving.rpc import server
+
+    options = server.Options(receive_bytes=settings.largest_body, send_bytes=settings.largest_body)
+    started = await server.start(engine, f"{settings.host}:{settings.grpc_port}", options)
+    try:
+        yield
+    finally:
+        await started.stop(GRACE_SECONDS)
+
+
+def build(
+    engine: Engine,
+    running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    *,
+    largest_body: int = 64 << 20,
+) -> FastAPI:
+    """The app over `engine`; `running` surrounds its life."""
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        syncer.start()
-        yield
-        syncer.stop()
+        async with running():
+            yield
 
     app = FastAPIOffline(title="Slipway", version=__version__, lifespan=lifespan)
     app.state.engine = engine
-    app.state.mlflow_version = model.MLFLOW_VERSION
+    app.state.mlflow_version = model.mlflow_version()
     app.include_router(mlflow.router)
     app.include_router(oip.router)
     problems.install(app)
     # The last one added sees a request first.
     app.add_middleware(problems.Boundary)
     app.add_middleware(NameEveryAnswer)
+    app.add_middleware(Front, engine=engine, largest_body=largest_body)
     routes: Callable[[], dict[str, Any]] = app.openapi
     app.openapi = OpenApi(routes, engine.lineup)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

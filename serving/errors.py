@@ -5,10 +5,14 @@ ServingError
 │   ├── UnknownModel
 │   ├── UnknownVersion
 │   ├── UnsupportedMedia
+│   ├── TooLarge
 │   ├── InvalidInput         does not fit the signature
+│   ├── NoProbabilities
 │   └── RowsRefused          fits the signature, but the model cannot predict it
 ├── Busy                     nobody's fault; retry later
-│   └── NotReady
+│   ├── NotReady
+│   └── QueueFull
+├── DeadlineExpired          the caller's own time limit
 ├── PredictionFailed         ours; the caller gets the code, the log gets the cause
 └── FollowFailed             met while following the registry, never by a caller
     ├── RegistryUnreachable
@@ -51,6 +55,17 @@ class InvalidInput(CallerError):
     code = "invalid-input"
 
 
+class TooLarge(CallerError):
+    code = "too-large"
+
+
+class NoProbabilities(CallerError):
+    code = "no-probabilities"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"model '{name}' has no predict_proba; it is not a classifier, or its flavour has none")
+
+
 class RowsRefused(CallerError):
     code = "rows-refused"
 
@@ -61,6 +76,20 @@ class Busy(ServingError):
 
 class NotReady(Busy):
     code = "not-ready"
+
+
+class QueueFull(Busy):
+    code = "queue-full"
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} rows are already waiting for this model")
+
+
+class DeadlineExpired(ServingError):
+    code = "deadline-expired"
+
+    def __init__(self) -> None:
+        super().__init__("the request's own time limit passed before the model answered")
 
 
 class PredictionFailed(ServingError):

@@ -1,6 +1,6 @@
-"""Keep one model's place in the lineup true: notice a new Production version, fetch and try it, swap it in.
+"""Keep one model's posting true: notice a new Production version, fetch it, try it, post it to the workers.
 
-The only writer of the lineup. The old version answers until the new one has predicted its own input example.
+The only writer of the board. The old version stays posted until the new one has predicted its own input example.
 """
 
 import logging
@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from serving import twin
 from serving.errors import RegistryUnreachable, VersionRefused
-from serving.lineup import Lineup, Refusal, Served
+from serving.posted import Board, Posting, Refusal
 from serving.production import Decision, choose
-from serving.protocol import Model, Registry, Version, View
+from serving.protocol import Registry, Version, View
 from serving.store import Store
 
 log = logging.getLogger(__name__)
@@ -24,12 +25,12 @@ LONGEST_RETRY_SECONDS = 60
 
 @dataclass(frozen=True)
 class Tools:
-    """What a follower works with; `load` tries the model before it returns it."""
+    """What a follower works with; `attempt` raises when the version in a folder cannot be served."""
 
     registry: Registry
     store: Store
-    lineup: Lineup
-    load: Callable[[Path], Model]
+    board: Board
+    attempt: Callable[[Path], None]
     clock: Callable[[], float] = time.monotonic
 
 
@@ -62,7 +63,7 @@ class Outage:
 
 
 class Follower:
-    """Keeps one model's standing in the lineup true."""
+    """Keeps one model's posting true."""
 
     def __init__(self, name: str, tools: Tools, outage: Outage) -> None:
         self.name = name
@@ -99,14 +100,14 @@ class Follower:
         self._put(registry_reachable=True)
 
     def _orphaned(self, view: View) -> Iterator[str]:
-        served = self._tools.lineup.standing(self.name).served
-        if served and self._decision and self._decision.version is None:
+        posted = self._posting.version
+        if posted and self._decision and self._decision.version is None:
             # Somebody archived it before promoting the next one, perhaps; dropping requests would help nobody.
-            yield f"{_missing(self.name, view)}; version {served.version.number} keeps answering; {PROMOTE}"
+            yield f"{_missing(self.name, view)}; version {posted.number} keeps answering; {PROMOTE}"
 
     def _report(self, sentences: tuple[str, ...]) -> None:
         """Log what a second poll still sees: `promote` changes stage and alias one after the other."""
-        seen_before = self._tools.lineup.standing(self.name).disagreements
+        seen_before = self._posting.disagreements
         if sentences == seen_before != self._reported:
             self._reported = sentences
             for sentence in sentences:
@@ -114,30 +115,34 @@ class Follower:
         self._put(disagreements=sentences)
 
     def _serve(self, wanted: Version) -> None:
-        served = self._tools.lineup.standing(self.name).served
-        if served and served.version == wanted:
-            if served.version.tags != wanted.tags:
-                self._put(served=replace(served, version=wanted))
+        posted = self._posting.version
+        if posted == wanted:
+            if posted.tags != wanted.tags:
+                self._put(version=wanted)
             return
         if self._refused and self._refused.version == wanted and self._tools.clock() < self._refused.not_before:
             return
         began = self._tools.clock()
         try:
-            model = self._prepare(wanted)
+            folder = self._prepare(wanted)
         except VersionRefused as error:
             self._refuse(wanted, str(error))
             return
-        self._swap(Served(wanted, model), seconds=self._tools.clock() - began)
+        self._post(wanted, folder, seconds=self._tools.clock() - began)
 
-    def _prepare(self, wanted: Version) -> Model:
+    def _prepare(self, wanted: Version) -> Path:
         log.info("version loading", extra={"model": self.name, "version": wanted.number})
         self._put(waiting_for=f"version {wanted.number} is being downloaded and tried")
         try:
-            return self._tools.load(self._tools.store.fetch(wanted, self._tools.registry.download))
+            folder = self._tools.store.fetch(wanted, self._tools.registry.download)
+            self._put(library=not (folder / twin.CARD).is_file())
+            self._tools.attempt(folder)
         except (Exception, SystemExit) as error:
             # Its files may be what is wrong, so the next attempt downloads them again.
             self._tools.store.forget(wanted)
-            raise VersionRefused(f"{type(error).__name__}: {error}".splitlines()[0][:500]) from error
+            said = str(error) if isinstance(error, VersionRefused) else f"{type(error).__name__}: {error}"
+            raise VersionRefused(said.splitlines()[0][:500]) from error
+        return folder
 
     def _refuse(self, wanted: Version, reason: str) -> None:
         failures = self._refused.failures + 1 if self._refused and self._refused.version == wanted else 1
@@ -147,20 +152,24 @@ class Follower:
         extra = {"model": self.name, "version": wanted.number, "reason": reason, "retry_seconds": retry_seconds}
         log.error("version refused", extra=extra)
 
-    def _swap(self, served: Served, *, seconds: float) -> None:
-        standing = self._tools.lineup.standing(self.name)
-        old = standing.served
-        forgiven = standing.refusal and standing.refusal.number == served.version.number
+    def _post(self, wanted: Version, folder: Path, *, seconds: float) -> None:
+        posting = self._posting
+        old, refusal = posting.version, posting.refusal
+        forgiven = refusal and refusal.number == wanted.number
         self._refused = None
-        self._put(served=served, refusal=None if forgiven else standing.refusal)
-        extra = {"model": self.name, "version": served.version.number, "seconds": round(seconds, 2)}
-        log.info("model swapped", extra={**extra, "previous": old.version.number if old else None})
-        # Requests may still run on the old one, and its model may read files as it predicts.
-        self._tools.store.keep(self.name, {served.version, old.version} if old else {served.version})
+        below = str(folder.relative_to(self._tools.store.folder))
+        self._put(version=wanted, folder=below, refusal=None if forgiven else refusal)
+        extra = {"model": self.name, "version": wanted.number, "seconds": round(seconds, 2)}
+        log.info("version posted", extra={**extra, "previous": old.number if old else None})
+        # Workers may still answer with the old one, and its model may read files as it predicts.
+        self._tools.store.keep(self.name, {wanted, old} if old else {wanted})
+
+    @property
+    def _posting(self) -> Posting:
+        return self._tools.board.posting(self.name)
 
     def _put(self, **changes: object) -> None:
-        lineup = self._tools.lineup
-        lineup.put(replace(lineup.standing(self.name), **changes))  # type: ignore[arg-type]  # fields of Standing
+        self._tools.board.put(replace(self._posting, **changes))  # type: ignore[arg-type]  # fields of Posting
 
 
 def _missing(name: str, view: View) -> str:

@@ -1,4 +1,4 @@
-"""Which version of each model answers now. The syncer writes it, requests read it.
+"""Which version of each model answers now, in this worker. The watcher writes it, requests read it.
 
 A `Standing` is never changed, only replaced by one assignment, so a request that holds one sees one version throughout.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from serving.errors import NotReady, UnknownModel
+from serving.posted import Refusal
 from serving.protocol import Model, Version
 
 
@@ -16,14 +17,8 @@ class Served:
 
     version: Version
     model: Model
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A version that could not be downloaded, loaded or tried, and why."""
-
-    number: int
-    reason: str
+    inline_rows: int = 0
+    """Up to so many rows it answers quicker than a queue would let it; measured when it was loaded."""
 
 
 @dataclass(frozen=True)

@@ -1,118 +1,111 @@
-"""A version as MLflow's pyfunc: MLflow parses, checks and predicts, so acceptance and numbers are its own.
+"""Load a version with the quickest runtime that answers as it does: its ONNX twin, else its library, else pyfunc.
 
-With `registry.py` the only module that knows MLflow.
+Only here is MLflow imported on a worker's way, and only for a version without a twin.
 """
 
-# mypy: allow-untyped-calls
-# Half of MLflow's functions have no annotations.
-
-import io
+import logging
+import time
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
-from mlflow.exceptions import MlflowException
-from mlflow.models import Model as Metadata
-from mlflow.pyfunc import PyFuncModel, load_model, scoring_server
-from mlflow.types import DataType, Schema
-from mlflow.types.schema import ColSpec, TensorSpec
-from mlflow.version import VERSION as MLFLOW_VERSION
+import numpy as np
 
-from serving.errors import InvalidInput, PredictionFailed, RowsRefused
-from serving.explain import explain, missing_value
-from serving.protocol import CSV, JSON, Column, Param, Signature, Tensor
+from serving import mlmodel, twin
+from serving.errors import VersionRefused
+from serving.mlmodel import MlModel
+from serving.protocol import JSON, Decoder, Model, Rows, Unplanned
 
-__all__ = ["MLFLOW_VERSION", "PyfuncModel", "load", "preload"]
+log = logging.getLogger(__name__)
 
-SERVING_EXAMPLE = "serving_input_example.json"
+Runtime = Literal["auto", "onnx", "native", "pyfunc"]
+
+QUICK_SECONDS = 0.0003
+"""What a queue and a thread cost a request; a model that needs less is called at once."""
+_TRIED_ROWS = (1, 4, 16, 64, 256)
+_REPEATS = 5
+
+
+def mlflow_version() -> str:
+    """Of the MLflow in this environment, whose scoring protocol is spoken; empty where there is none."""
+    for name in ("mlflow", "mlflow-skinny"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return ""
 
 
 def preload() -> None:
-    """Import what most versions need: seconds that the first promotion then does not have to wait for."""
-    for name in ("sklearn", "skops.io"):
+    """Import what versions without a twin need: seconds that a promotion then does not have to wait for."""
+    for name in ("serving.native", "sklearn", "skops.io"):
         if find_spec(name.partition(".")[0]):
             import_module(name)
 
 
-def load(folder: Path) -> "PyfuncModel":
-    """The model in `folder`, tried on its own input example. Raises whatever the model raises."""
-    example = folder / SERVING_EXAMPLE
-    model = PyfuncModel(load_model(str(folder)), example.read_text() if example.is_file() else None)
-    if model.example is not None:
+def load(folder: Path, runtime: Runtime = "auto") -> Model:
+    """The model in `folder`, tried on its own input example. VersionRefused, or whatever the model raises."""
+    model = _loaded(mlmodel.read(folder), runtime)
+    rows = _example(model)
+    if rows is not None:
+        model.predict(rows)
+    elif model.example is not None:
         model.invoke(JSON, model.example.encode())
     return model
 
 
-class PyfuncModel:
-    runtime = "pyfunc"
+def inline_rows(model: Model) -> int:
+    """Up to how many rows it answers quicker than a queue would let it; 0 where that is not known."""
+    one = _example(model)
+    if one is None or not model.joins or not one.count:
+        return 0
+    quick = 0
+    for count in _TRIED_ROWS:
+        rows = Rows(tuple(np.resize(block[:1], (count, *block.shape[1:])) for block in one.blocks), count)
+        if min(_seconds(model, rows) for _ in range(_REPEATS)) > QUICK_SECONDS:
+            break
+        quick = count
+    return quick
 
-    def __init__(self, pyfunc: PyFuncModel, example: str | None) -> None:
-        self._pyfunc = pyfunc
-        self._schema: Schema | None = pyfunc.metadata.get_input_schema()
-        self.example = example
-        self.signature = _signature(pyfunc.metadata)
-        self.platform = _platform(pyfunc.metadata)
 
-    def invoke(self, media_type: str, body: bytes) -> bytes:
+def _loaded(about: MlModel, runtime: Runtime) -> Model:
+    if runtime in {"auto", "onnx"}:
         try:
-            rows, params, unwrapped = self._parse(media_type, body)
-        except Exception:  # noqa: BLE001 - whatever pandas and numpy raise here is about the body, and quotes it
-            raise InvalidInput(explain(self.signature, media_type, body)) from None
-        try:
-            predictions = self._pyfunc.predict(rows, params=params)
-        except MlflowException:
-            raise InvalidInput(explain(self.signature, media_type, body)) from None
-        except (ValueError, TypeError, LookupError) as error:
-            raise RowsRefused(self._refused(error, media_type, body)) from error
-        except Exception as error:
-            raise PredictionFailed from error
-        answer = io.StringIO()
-        write = scoring_server.unwrapped_predictions_to_json if unwrapped else scoring_server.predictions_to_json
-        write(predictions, answer)
-        return answer.getvalue().encode()
+            found = twin.load(about)
+        except VersionRefused as refusal:
+            log.warning("twin not used", extra={"folder": about.folder.name, "reason": str(refusal)})
+            found = None
+        if found is not None:
+            return found
+        if runtime == "onnx":
+            raise VersionRefused("it has no usable ONNX twin, and SERVING_RUNTIME=onnx asks for one")
+    from serving import native, pyfunc
 
-    def _parse(self, media_type: str, body: bytes) -> tuple[object, dict[str, object] | None, bool]:
-        if media_type == CSV:
-            text = io.StringIO(body.decode())
-            return scoring_server.parse_csv_input(text, self._schema), None, False  # type: ignore[arg-type]  # None is fine
-        # The one private name: every public one answers in MLflow's own error format.
-        parsed = scoring_server._parse_json_data(body, self._pyfunc.metadata, self._schema)
-        return parsed.data, parsed.params, parsed.is_unified_llm_input
-
-    def _refused(self, error: Exception, media_type: str, body: bytes) -> str:
-        hint = missing_value(self.signature, media_type, body)
-        reason = f"the model cannot predict this input ({type(error).__name__})"
-        return f"{reason}; {hint}" if hint else reason
+    plain = pyfunc.load(about)
+    if runtime == "pyfunc":
+        return plain
+    quicker = native.of(plain)
+    if quicker is None and runtime == "native":
+        raise VersionRefused(
+            "its library does not answer arrays as pyfunc does, and SERVING_RUNTIME=native asks for it"
+        )
+    return quicker or plain
 
 
-def _platform(metadata: Metadata) -> str:
-    """`mlflow_sklearn`: the flavour the model was logged with."""
-    native = [name for name in metadata.flavors if name != "python_function"]
-    return f"mlflow_{native[0] if native else 'pyfunc'}"
+def _example(model: Model) -> Rows | None:
+    """As rows; None where there is none, or where only MLflow can read it."""
+    decoder: Decoder | None = model.plan
+    if decoder is None or model.example is None:
+        return None
+    try:
+        return decoder.fast(model.example.encode())
+    except Unplanned:
+        return None
 
 
-def _signature(metadata: Metadata) -> Signature:
-    params = metadata.get_params_schema()
-    return Signature(
-        inputs=_fields(metadata.get_input_schema()),
-        outputs=_fields(metadata.get_output_schema()),
-        params=tuple(
-            Param(each.name, _type_name(each.dtype), each.default, each.shape is not None) for each in params or ()
-        ),
-    )
-
-
-def _fields(schema: Schema | None) -> tuple[Column | Tensor, ...]:
-    return tuple(_field(each) for each in schema.inputs) if schema is not None else ()
-
-
-def _field(spec: ColSpec | TensorSpec) -> Column | Tensor:
-    name = None if spec.name is None else str(spec.name)
-    if isinstance(spec, TensorSpec):
-        return Tensor(name, spec.type.name, tuple(int(length) for length in spec.shape))
-    return Column(name, _type_name(spec.type), spec.required)
-
-
-def _type_name(of: object) -> str:
-    """double, long, ...; array, object, map or any for nested types."""
-    return of.name if isinstance(of, DataType) else type(of).__name__.lower().removesuffix("type")
+def _seconds(model: Model, rows: Rows) -> float:
+    began = time.perf_counter()
+    model.predict(rows)
+    return time.perf_counter() - began

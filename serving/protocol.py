@@ -1,16 +1,27 @@
-"""The words serving's modules share: a version, a signature, and the two seams `Registry` and `Model`.
+"""The words serving's modules share: a version, a signature, rows and answers, and the seams `Registry` and `Model`.
 
-Plain data; knows no library and no transport.
+Plain data; knows no library but numpy, and no transport.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from serving.errors import PredictionFailed
 
 JSON = "application/json"
 CSV = "text/csv"
-MEDIA_TYPES = (JSON, CSV)
+PARQUET = "application/vnd.apache.parquet"
+MEDIA_TYPES = (JSON, CSV, PARQUET)
+
+PREDICT = "predict"
+PREDICT_PROBA = "predict_proba"
+"""What a model may be asked for. As a name of `params`, and of an output, the second one asks for probabilities."""
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,41 @@ class Signature:
     inputs: tuple[Column | Tensor, ...] = ()
     outputs: tuple[Column | Tensor, ...] = ()
     params: tuple[Param, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Part of what a model takes: all columns of one type side by side, or one tensor."""
+
+    dtype: str
+    """numpy's name; `object` for strings (str or None) and binary (bytes)."""
+    names: tuple[str, ...]
+    """The columns, or the tensor's one name; positions as text where the signature has no names."""
+    at: tuple[int, ...]
+    """Their places in the signature, counted from 0."""
+    shape: tuple[int, ...]
+    """Of one row: (number of columns,), or the tensor's shape without its first length; -1 is any length."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a request asks, decoded: an array for every block of the plan, with `count` rows along its first axis."""
+
+    blocks: tuple[Array, ...]
+    count: int
+    method: str = PREDICT
+    params: Mapping[str, object] = field(default_factory=dict)
+    """As the signature has them, defaults filled in; empty for a model that takes none."""
+    names: tuple[str, ...] | None = None
+    """Of the blocks, one tensor each; only for a model without a signature."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """Arrays with one entry a row along the first axis. `names`: columns of a table; None for one bare array."""
+
+    outputs: tuple[Array, ...]
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +139,8 @@ class Model(Protocol):
     """A loaded version."""
 
     @property
-    def runtime(self) -> str: ...
+    def runtime(self) -> str:
+        """What computes the answers: onnx, native or pyfunc."""
 
     @property
     def platform(self) -> str: ...
@@ -103,7 +150,47 @@ class Model(Protocol):
 
     @property
     def example(self) -> str | None:
-        """A JSON body for `invoke` that came with the version."""
+        """A JSON body for `/invocations` that came with the version."""
+
+    @property
+    def plan(self) -> "Decoder | None":
+        """How bodies become rows; None: only `invoke` knows."""
+
+    @property
+    def joins(self) -> bool:
+        """May rows of different requests be predicted in one call?"""
+
+    @property
+    def probabilities(self) -> bool:
+        """Can it be asked for PREDICT_PROBA?"""
+
+    def predict(self, rows: Rows) -> Answer:
+        """Blocks. RowsRefused or PredictionFailed."""
 
     def invoke(self, media_type: str, body: bytes) -> bytes:
-        """MLflow's JSON answer to `body`. Blocks. InvalidInput, RowsRefused or PredictionFailed."""
+        """MLflow's JSON answer to `body`, which MLflow itself parses. Blocks. InvalidInput, and as `predict`."""
+
+
+class Decoder(Protocol):
+    """A signature made ready for decoding; `plan.py` makes it."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What `Rows.blocks` are; none for a model without a signature, which takes tensors only."""
+
+    def fast(self, body: bytes) -> Rows:
+        """A JSON body such as clients usually send. Unplanned when in any doubt."""
+
+    def rows(self, media_type: str, body: bytes) -> Rows:
+        """Any body. InvalidInput with a reason."""
+
+    def tensors(self, tensors: Mapping[str, Array], params: Mapping[str, object] | None = None) -> Rows:
+        """Named tensors, and params as in a JSON body. InvalidInput with a reason."""
+
+
+class NotRows(PredictionFailed):
+    """The model's answer has not one entry a row, so that it cannot be told as arrays."""
+
+
+class Unplanned(Exception):
+    """`Decoder.fast` is not sure of this body; says nothing about whether it is right."""

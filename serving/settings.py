@@ -6,7 +6,16 @@ Read once, in `__main__`; everything else is handed the pieces it needs.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "SERVING_"
@@ -21,8 +30,22 @@ class SettingsInvalid(Exception):
         self.lines = lines
 
 
+class Batching(BaseModel, frozen=True, extra="forbid"):
+    """Rows that wait while a model is busy are predicted together."""
+
+    max_rows: PositiveInt = 256
+    """Rows, not requests: one request may carry many. A larger request goes alone."""
+
+    max_bytes: PositiveInt = 4 << 20
+
+    max_waiting_rows: PositiveInt = 10_000
+    """Beyond it callers are told to come back later."""
+
+
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, env_ignore_empty=True, extra="ignore"
+    )
 
     models: Annotated[tuple[str, ...], NoDecode]
     """No default: serving the wrong model is worse than not starting. The first one answers /invocations."""
@@ -43,6 +66,20 @@ class Settings(BaseSettings):
     """Part of the three seconds in which a promotion is seen."""
 
     store: Path = Path(".slipway/store")
+
+    workers: int = Field(default=2, ge=1, le=128)
+    """Processes that answer, each with all models in memory."""
+
+    grpc_port: int = Field(default=8001, ge=0, le=65535)
+    """0 turns gRPC off."""
+
+    runtime: Literal["auto", "onnx", "native", "pyfunc"] = "auto"
+    """`auto` takes the quickest that answers as the model does; the others are for comparing."""
+
+    batching: Batching = Batching()
+
+    largest_body: PositiveInt = 64 << 20
+    """Bytes of one request; a stream is bounded by the line instead."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -81,7 +118,8 @@ class Settings(BaseSettings):
 
 def env_names() -> frozenset[str]:
     """Every environment name this room reads."""
-    return frozenset(_env_name(field) for field in Settings.model_fields)
+    plain = {_env_name(field) for field in Settings.model_fields if field != "batching"}
+    return frozenset(plain | {_env_name("batching", field) for field in Batching.model_fields})
 
 
 def read() -> Settings:
@@ -96,12 +134,12 @@ def read() -> Settings:
 
 def _line(where: tuple[int | str, ...], message: str, kind: str) -> str:
     reason = "not set" if kind == "missing" else message.removeprefix("Value error, ")
-    return f"{_env_name(str(where[0]))}: {reason}" if where else reason
+    return f"{_env_name(*map(str, where))}: {reason}" if where else reason
 
 
-def _env_name(field: str) -> str:
+def _env_name(field: str, *below: str) -> str:
     """Pydantic names a wrong setting by its alias when it has one, else by its field."""
     known = Settings.model_fields.get(field)
     if known is None:
         return field
-    return str(known.validation_alias) if known.validation_alias else f"{PREFIX}{field.upper()}"
+    return str(known.validation_alias) if known.validation_alias else PREFIX + "__".join((field, *below)).upper()

@@ -15,7 +15,7 @@ _INCOMING = ".incoming-"
 class Store:
     def __init__(self, folder: Path) -> None:
         """Makes `folder` when it is not there and clears what an interrupted download left in it. OSError."""
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         for half in folder.glob(f"*/{_INCOMING}*"):
             shutil.rmtree(half, ignore_errors=True)
@@ -38,11 +38,11 @@ class Store:
     def keep(self, name: str, versions: Collection[Version]) -> None:
         """Remove every version of `name` but these."""
         kept = {self._home(version) for version in versions}
-        for home in (self._folder / quote(name, safe="")).iterdir():
+        for home in (self.folder / quote(name, safe="")).iterdir():
             if home not in kept and not home.name.startswith(_INCOMING):
                 shutil.rmtree(home, ignore_errors=True)
 
     def _home(self, version: Version) -> Path:
         # A registry that was wiped counts from 1 again: the same number, but other files.
         identity = hashlib.sha256(f"{version.created_ms} {version.source}".encode()).hexdigest()[:8]
-        return self._folder / quote(version.name, safe="") / f"{version.number}-{identity}"
+        return self.folder / quote(version.name, safe="") / f"{version.number}-{identity}"

@@ -1,9 +1,12 @@
 """Follow the registry: one thread a model, so that a long download holds up nobody else.
 
-What a thread does at each poll is in `follower.py`.
+What a thread does at each poll is in `follower.py`. `python -m serving.syncer` is the process that
+`python -m serving` keeps running: the only one that talks to MLflow.
 """
 
 import logging
+import signal
+import sys
 import threading
 from collections.abc import Callable
 
@@ -13,12 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class Syncer:
-    def __init__(self, tools: Tools, *, poll_seconds: float, prepare: Callable[[], None] = lambda: None) -> None:
-        """`prepare` is called after the first poll: it may take a while to make later ones quick."""
+    def __init__(self, tools: Tools, *, poll_seconds: float) -> None:
         outage = Outage()
-        self._followers = [Follower(name, tools, outage) for name in tools.lineup.names]
+        self._followers = [Follower(name, tools, outage) for name in tools.board.names]
         self._poll_seconds = poll_seconds
-        self._prepare = prepare
         self._stopping = threading.Event()
         self._told: dict[Callable[[], None], str] = {}
 
@@ -33,7 +34,6 @@ class Syncer:
 
     def _follow(self, follower: Follower) -> None:
         self._guarded(follower.name, follower.poll)
-        self._guarded(follower.name, self._prepare)
         while not self._stopping.wait(self._poll_seconds):
             self._guarded(follower.name, follower.poll)
 
@@ -47,3 +47,31 @@ class Syncer:
             self._told[step] = told
         else:
             self._told.pop(step, None)
+
+
+def main() -> None:
+    from serving import logs, settings
+    from serving.lifeline import end_with_parent
+    from serving.posted import Board
+    from serving.registry import MlflowRegistry
+    from serving.store import Store
+    from serving.trial import Trial
+
+    chosen = settings.read()
+    logs.configure(chosen.log_level, sys.stderr)
+    end_with_parent(sys.argv)
+    store, trial = Store(chosen.store), Trial()
+    trial.warm()
+    tools = Tools(MlflowRegistry(chosen.tracking_uri), store, Board(chosen.models, store.folder), trial)
+    syncer = Syncer(tools, poll_seconds=chosen.poll_seconds)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    syncer.start()
+    ended.wait()
+    syncer.stop()
+    trial.close()
+
+
+if __name__ == "__main__":
+    main()

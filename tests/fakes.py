@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from serving.errors import RegistryUnreachable
-from serving.protocol import Column, Signature, Version, View
+from serving.protocol import Answer, Column, Decoder, Rows, Signature, Version, View
 
 
 def a_version(number: int, *, name: str = "iris", moved_ms: int = 0, created_ms: int = 0, **tags: str) -> Version:
@@ -55,7 +57,7 @@ ONE_COLUMN = Signature((Column("x", "double"),), (Column("y", "long"),))
 
 @dataclass(frozen=True)
 class FakeModel:
-    """Answers with its text, or does what `instead` does."""
+    """Answers with its text, or does what `instead` does. Without a plan: it reads bodies itself."""
 
     text: str = "one"
     signature: Signature = ONE_COLUMN
@@ -63,13 +65,15 @@ class FakeModel:
     runtime: str = "fake"
     platform: str = "mlflow_fake"
     instead: Callable[[], bytes] | None = None
+    plan: Decoder | None = None
+    joins: bool = True
+    probabilities: bool = False
+
+    def predict(self, rows: Rows) -> Answer:
+        return Answer((np.full(rows.count, self.text, object),))
 
     def invoke(self, media_type: str, body: bytes) -> bytes:
         return self.instead() if self.instead else b'{"predictions": ["' + self.text.encode() + b'"]}'
-
-
-def load(folder: Path) -> FakeModel:
-    return FakeModel((folder / "MLmodel").read_text())
 
 
 @dataclass

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -61,6 +62,19 @@ class Server:
         except httpx.TransportError:
             return False
 
+    def finds(self, path: str) -> bool:
+        """Is it there, and nothing wrong with it?"""
+        assert self.process.poll() is None, f"{self.name} died:\n{self.log.read_text()[-3000:]}"
+        try:
+            return httpx.get(self.url + path, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def listens(self) -> bool:
+        assert self.process.poll() is None, f"{self.name} died:\n{self.log.read_text()[-3000:]}"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
     def stop(self) -> None:
         """Ask the whole process group to end; insist after ten seconds."""
         for ask in (signal.SIGTERM, signal.SIGKILL):
@@ -76,14 +90,14 @@ class Server:
 
 @contextmanager
 def server(
-    name: str, command: list[str], *, port: int, env: Mapping[str, str], folder: Path, ready: str
+    name: str, command: list[str], *, port: int, env: Mapping[str, str], folder: Path, ready: str | None
 ) -> Iterator[Server]:
-    """Run `command` until the block ends; enters the block once `ready` is answered."""
+    """Run `command` until the block ends; enters the block once the path `ready` is answered, or it listens."""
     log = folder / f"{name}.log"
     with log.open("ab") as output:
         running = Server(name, port, spawn(command, env, output), log)
     try:
-        eventually(lambda: running.answers(ready), seconds=START_SECONDS)
+        eventually(running.listens if ready is None else partial(running.answers, ready), seconds=START_SECONDS)
         yield running
     finally:
         running.stop()
@@ -118,7 +132,7 @@ def stack_environment(folder: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("SERVING_", "MLFLOW_", "AWS_", "SLIPWAY_"))
     }
-    s3, mlflow, serving = free_port(), free_port(), free_port()
+    s3, mlflow, serving, grpc = (free_port() for _ in range(4))
     return {
         **inherited,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited['PATH']}",
@@ -127,6 +141,7 @@ def stack_environment(folder: Path) -> dict[str, str]:
         "S3_PORT": str(s3),
         "MLFLOW_PORT": str(mlflow),
         "SERVING_PORT": str(serving),
+        "SERVING_GRPC_PORT": str(grpc),
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
         "AWS_ACCESS_KEY_ID": "slipway",
         "AWS_SECRET_ACCESS_KEY": "slipway-tests",

@@ -15,21 +15,21 @@ def check(settings: Settings, programs: Iterable[Program]) -> None:
     """StackError names the first port that is taken, by whom if that can be known, and what to change."""
     _distinct(settings)
     for program in programs:
-        port = settings.port(program.port_name)
-        if _taken(program.host(settings), port):
-            raise StackError(
-                f"port {port} is taken by {_holder(port)}, and {program.name} wants it: "
-                f"free it, or change {program.port_name} in .env"
-            )
+        for name, port in program.ports(settings).items():
+            if _taken(program.host(settings), port):
+                raise StackError(
+                    f"port {port} is taken by {_holder(port)}, and {program.name} wants it: "
+                    f"free it, or change {name} in .env"
+                )
 
 
 def _distinct(settings: Settings) -> None:
     seen: dict[int, str] = {}
     for program in PROGRAMS.values():
-        port = settings.port(program.port_name)
-        if port in seen:
-            raise StackError(f"{seen[port]} and {program.port_name} are both {port}: change one in .env")
-        seen[port] = program.port_name
+        for name, port in program.ports(settings).items():
+            if port in seen:
+                raise StackError(f"{seen[port]} and {name} are both {port}: change one in .env")
+            seen[port] = name
 
 
 def _taken(host: str, port: int) -> bool:

@@ -18,6 +18,13 @@ class Program:
     name: str
     port_name: str
     health: str
+    more_ports: tuple[str, ...] = ()
+    """That it listens on too; 0 there turns one off."""
+
+    def ports(self, settings: Settings) -> dict[str, int]:
+        """By their names in `.env`, but those that are turned off."""
+        more = (name for name in self.more_ports if settings.env.get(name) != "0")
+        return {name: settings.port(name) for name in (self.port_name, *more)}
 
     def host(self, settings: Settings) -> str:
         """The address it binds."""
@@ -42,7 +49,7 @@ PROGRAMS = {
     for program in (
         Program("s3", "S3_PORT", "/"),
         Program("mlflow", "MLFLOW_PORT", "/health"),
-        Program("serving", "SERVING_PORT", "/health"),
+        Program("serving", "SERVING_PORT", "/health", ("SERVING_GRPC_PORT",)),
     )
 }
 

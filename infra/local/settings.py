@@ -16,7 +16,8 @@ from dotenv.main import DotEnv
 from infra.local.errors import StackError
 
 NEEDED = (
-    *("SLIPWAY_ENV", "SLIPWAY_STATE", "S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "SERVING_HOST"),
+    *("SLIPWAY_ENV", "SLIPWAY_STATE", "S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "SERVING_GRPC_PORT"),
+    "SERVING_HOST",
     *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"),
 )
 

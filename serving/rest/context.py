@@ -20,7 +20,7 @@ from serving.lineup import Served
 log = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
-_SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
 async def engine_of(request: Request) -> Engine:
@@ -36,6 +36,11 @@ def answered_by(request: Request, served: Served) -> None:
     request.state.served = served
 
 
+def sane(given: bytes | None) -> str | None:
+    """The id that a caller gave its request, if it is one that may go into a log."""
+    return given.decode() if given is not None and _SANE.fullmatch(given) else None
+
+
 def request_id(scope: MutableMapping[str, Any]) -> str:
     return str(scope["state"]["request_id"])
 
@@ -49,8 +54,7 @@ class NameEveryAnswer:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        state["request_id"] = given if _SANE.fullmatch(given) else uuid4().hex
+        state["request_id"] = sane(Headers(scope=scope).get(REQUEST_ID, "").encode("latin-1")) or uuid4().hex
         began = time.perf_counter()
 
         async def send_named(message: Message) -> None:

@@ -1,22 +1,93 @@
-"""The routes of MLflow's own scoring server, so that its clients work unchanged."""
+"""MLflow's own scoring protocol, so that its clients work unchanged: one body in, MLflow's JSON answer out.
 
+https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/#local-inference-server-spec
+"""
+
+import time
+from asyncio import to_thread
+from typing import Any
+
+import msgspec
+import numpy as np
 from fastapi import APIRouter, Request, Response
 
+from serving.engine import Call, Engine
 from serving.errors import UnsupportedMedia
-from serving.protocol import MEDIA_TYPES
-from serving.rest.context import EngineOf, answered_by
+from serving.lineup import Served
+from serving.protocol import JSON, MEDIA_TYPES, Answer, Decoder, NotRows, Rows, Unplanned
 
 router = APIRouter(tags=["MLflow scoring"])
 
+LONG_BODY = 256 << 10
+"""Bytes; decoding more than this would hold up everybody else's request."""
+MANY_ROWS = 4096
 
-@router.post("/invocations", summary="Predict")
-async def invocations(request: Request, engine: EngineOf) -> Response:
-    """Answers with the version that is Production now; x-model-version names it. Errors count rows from 1."""
-    served = engine.lineup.served()
-    answered_by(request, served)
-    media_type = media_type_of(request.headers.get("content-type", ""))
-    answer = await engine.invoke(served, media_type, await request.body())
-    return Response(answer, media_type="application/json")
+
+def at_once(engine: Engine, served: Served, content: tuple[str, bytes], call: Call) -> bytes | Rows | None:
+    """MLflow's answer to `content`, a media type and a body, where no waiting is needed.
+
+    Else the rows, for `score`; or None, where decoding them would hold up others. Errors as there.
+    """
+    decoder = served.model.plan
+    if decoder is None or not decoder.blocks or len(content[1]) > LONG_BODY:
+        return None
+    began = time.perf_counter()
+    rows = _rows(decoder, content)
+    call.decode = time.perf_counter() - began
+    answer = engine.at_once(served, rows, call)
+    return rows if answer is None else _encoded(answer, call)
+
+
+async def score(engine: Engine, served: Served, content: tuple[str, bytes, Rows | None], call: Call) -> bytes:
+    """What `at_once` did not answer. Every error of the tree that a caller may meet."""
+    media_type, body, rows = content
+    decoder = served.model.plan
+    if decoder is None or not decoder.blocks:
+        return await engine.invoke(served, media_type, body, call)
+    if rows is None:
+        began = time.perf_counter()
+        rows = await to_thread(_rows, decoder, (media_type, body))
+        call.decode = time.perf_counter() - began
+    try:
+        answer = await engine.answer(served, rows, call)
+    except NotRows:  # only MLflow's own writer knows such answers
+        return await engine.invoke(served, media_type, body, call)
+    return _encoded(answer, call) if rows.count < MANY_ROWS else await to_thread(_encoded, answer, call)
+
+
+def _rows(decoder: Decoder, content: tuple[str, bytes]) -> Rows:
+    if content[0] != JSON:
+        return decoder.rows(*content)
+    try:
+        return decoder.fast(content[1])
+    except Unplanned:
+        return decoder.rows(*content)
+
+
+def _encoded(answer: Answer, call: Call) -> bytes:
+    began = time.perf_counter()
+    text = encode(answer)
+    call.encode = time.perf_counter() - began
+    return text
+
+
+def encode(answer: Answer) -> bytes:
+    """`{"predictions": [...]}`, an entry a row; an object each where the answer is a table. NaN becomes null."""
+    columns = [output.tolist() for output in answer.outputs]
+    if answer.names is None:
+        return b'{"predictions":' + _encoder.encode(columns[0]) + b"}"
+    table = [dict(zip(answer.names, values, strict=True)) for values in zip(*columns, strict=True)]
+    return b'{"predictions":' + _encoder.encode(table) + b"}"
+
+
+def _plain(value: object) -> Any:
+    """What numpy objects inside an answer are in JSON."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
 
 
 def media_type_of(content_type: str) -> str:

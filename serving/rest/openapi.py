@@ -48,10 +48,11 @@ class OpenApi:
 
 def describe(routes: Schema, served: Served | None) -> Schema:
     document = _without_422(deepcopy(routes))
-    operation = document["paths"]["/invocations"]["post"]
+    operation: Schema = dict(PREDICTION)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = PROBLEM
     operation["responses"] = _responses(served.model.signature if served else Signature())
+    document["paths"] |= {"/invocations": {"post": operation}} | {path: {"post": _infer(path)} for path in INFER_PATHS}
     if served is None:
         document["info"]["description"] = (
             "No version is Production yet; what it takes and answers is shown once one is."
@@ -70,6 +71,19 @@ def describe(routes: Schema, served: Served | None) -> Schema:
         content[CSV]["example"] = _csv(table["dataframe_split"])
     operation["requestBody"] = {"required": True, "content": content}
     return document
+
+
+def _infer(path: str) -> Schema:
+    names = [name for name in ("name", "version") if f"{{{name}}}" in path]
+    return {
+        "tags": ["Open Inference Protocol"],
+        "summary": "Predict from tensors",
+        "description": "JSON, or JSON with binary tensors behind it. The model's metadata names its tensors.",
+        "operationId": f"infer_{names[-1]}",
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
+        "requestBody": {"required": True, "content": {JSON: {"schema": INFER_REQUEST}}},
+        "responses": {"200": {"description": "The outputs"}, **_problems()},
+    }
 
 
 def _without_422(document: Schema) -> Schema:
@@ -145,13 +159,51 @@ def _responses(signature: Signature) -> Schema:
     outputs = signature.outputs
     row = _row(outputs) if outputs and outputs[0].name else _value(outputs[0]) if outputs else {}
     predictions = {"type": "object", "properties": {"predictions": {"type": "array", "items": row}}}
+    return {"200": {"description": "Predictions", "content": {JSON: {"schema": predictions}}}, **_problems()}
+
+
+def _problems() -> Schema:
     refused = {"400": "The body does not fit the model", "415": "Unknown Content-Type", "503": "No version answers yet"}
-    problems = {
+    return {
         status: {"description": reason, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
         for status, reason in refused.items()
     }
-    return {"200": {"description": "Predictions", "content": {JSON: {"schema": predictions}}}, **problems}
 
+
+PREDICTION: Schema = {
+    "tags": ["MLflow scoring"],
+    "summary": "Predict",
+    "description": "Answers with the version that is Production, named in x-model-version. Errors count rows from 1.",
+    "operationId": "invocations",
+}
+"""Its route is in `front.py`, which FastAPI does not see; so are those of `infer`."""
+
+INFER_PATHS = ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer")
+INFER_REQUEST: Schema = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": {"type": "string"},
+        "parameters": {"type": "object"},
+        "inputs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "shape", "datatype"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "shape": {"type": "array", "items": {"type": "integer"}},
+                    "datatype": {"type": "string"},
+                    "data": {"type": "array", "items": {}},
+                },
+            },
+        },
+        "outputs": {
+            "type": "array",
+            "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+        },
+    },
+}
 
 PROBLEM: Schema = {
     "type": "object",

@@ -4,7 +4,7 @@ The only place that turns an error into a status, and one of the few that may ca
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -15,8 +15,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import logs
-from serving.errors import Busy, CallerError, ServingError, UnknownModel, UnknownVersion, UnsupportedMedia
-from serving.rest.context import request_id
+from serving.errors import (
+    Busy,
+    CallerError,
+    DeadlineExpired,
+    ServingError,
+    TooLarge,
+    UnknownModel,
+    UnknownVersion,
+    UnsupportedMedia,
+)
+from serving.rest.context import REQUEST_ID, request_id
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +36,9 @@ STATUS: dict[type[ServingError], int] = {
     CallerError: 400,
     UnknownModel: 404,
     UnknownVersion: 404,
+    TooLarge: 413,
     UnsupportedMedia: 415,
+    DeadlineExpired: 504,
     Busy: 503,
 }
 
@@ -44,19 +55,36 @@ def install(app: FastAPI) -> None:
 
 
 async def _serving_error(request: Request, error: ServingError) -> JSONResponse:
+    return answer(request.scope, error)
+
+
+def answer(scope: Scope, error: ServingError, headers: Sequence[tuple[bytes, bytes]] = ()) -> JSONResponse:
+    """The problem that tells a caller of `error`; the log is told of its cause."""
     status = status_of(type(error))
     if error.__cause__ is not None:
         level = logging.ERROR if status >= 500 else logging.WARNING
-        extra = {"code": error.code, "request_id": request_id(request.scope), "cause": logs.where(error)}
+        extra = {"code": error.code, "request_id": request_id(scope), "cause": logs.where(error)}
         log.log(level, "request failed", extra=extra)
-    headers = {"retry-after": "1"} if isinstance(error, Busy) else {}
-    return problem(request.scope, status, error.code, str(error), headers)
+    named = {name.decode(): value.decode("latin-1") for name, value in headers}
+    later = {"retry-after": "1"} if isinstance(error, Busy) else {}
+    return problem(scope, status, error.code, str(error), named | later)
+
+
+def crashed(scope: Scope, error: Exception) -> JSONResponse:
+    """The 500 for what nobody expected; the log says where it came from."""
+    log.error("request crashed", extra={"request_id": request_id(scope), "cause": logs.where(error)})
+    return problem(scope, 500, "internal-error", "something went wrong here; the log has the cause")
 
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+    return refused(request.scope, error)
+
+
+def refused(scope: Scope, error: HTTPException) -> JSONResponse:
+    """The problem for what HTTP itself refuses."""
     phrase = HTTPStatus(error.status_code).phrase
     # Not error.detail: it is not ours, so nothing promises that it repeats nothing.
-    return problem(request.scope, error.status_code, phrase.lower().replace(" ", "-"), phrase, error.headers)
+    return problem(scope, error.status_code, phrase.lower().replace(" ", "-"), phrase, error.headers)
 
 
 async def _validation_error(request: Request, _error: RequestValidationError) -> JSONResponse:
@@ -74,7 +102,8 @@ def problem(
         "error": sentence,
         "request_id": request_id(scope),
     }
-    return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
+    named = {**(headers or {}), REQUEST_ID: request_id(scope)}
+    return JSONResponse(content, status, named, media_type=MEDIA_TYPE)
 
 
 class Boundary:
@@ -96,9 +125,6 @@ class Boundary:
         except ClientDisconnect:
             log.debug("caller hung up", extra={"request_id": request_id(scope)})
         except Exception as error:  # noqa: BLE001 - the boundary: see the class
-            log.error("request crashed", extra={"request_id": request_id(scope), "cause": logs.where(error)})
-            if started:  # half an answer is out; ending without the rest is all the caller can be told
-                return
-            await problem(scope, 500, "internal-error", "something went wrong here; the log has the cause")(
-                scope, receive, send
-            )
+            response = crashed(scope, error)
+            if not started:  # half an answer is out; ending without the rest is all the caller can be told
+                await response(scope, receive, send)

@@ -36,6 +36,7 @@ def serving_alone(trained: Workspace, stack: Stack, tmp_path_factory: pytest.Tem
     env = {
         **kept,
         "SERVING_PORT": str(port),
+        "SERVING_GRPC_PORT": str(free_port()),
         "SERVING_MODELS": "trained-once",
         "SERVING_STORE": str(folder / "store"),
         "SERVING_POLL_SECONDS": "0.2",

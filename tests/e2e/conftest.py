@@ -35,7 +35,7 @@ def _alone(folder: Path) -> Platform:
     env = {name: value for name, value in workspace.quiet_environment().items() if name not in names}
     made = workspace.make(folder, env, model="slipway")
     text = example.read_text()
-    for port in ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT"):
+    for port in ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "SERVING_GRPC_PORT"):
         text = re.sub(rf"(?m)^{port}=.*$", f"{port}={free_port()}", text)
     (folder / ".env").write_text(text)
     written = dotenv_values(folder / ".env")
@@ -56,6 +56,7 @@ def hosted(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Hosted:
         env = {
             **stack.env,
             "SERVING_PORT": str(port),
+            "SERVING_GRPC_PORT": str(free_port()),
             "SERVING_MODELS": name,
             "SERVING_STORE": str(tmp_path_factory.mktemp("store")),
         }

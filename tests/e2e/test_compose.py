@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 # No PyTorch candidate: the serving image could not load it, and here it must not be the best one.
 PARAMS = {**{name: value for name, value in SMALL.items() if ".network." not in name}, "train.network": None}
 OURS = ("mlflow", "serving")
+PORTS = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "SERVING_GRPC_PORT")
 
 
 def docker_compose() -> list[str]:
@@ -98,7 +99,7 @@ def stack_of(folder: Path, project: str, changes: Mapping[str, str]) -> Iterator
 
 
 def free_ports() -> dict[str, str]:
-    return {name: str(free_port()) for name in ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT")}
+    return {name: str(free_port()) for name in PORTS}
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +234,7 @@ def test_only_this_machine_is_let_in(compose: Compose) -> None:
     published = [at for container in compose.containers() for at in compose.published(container)]
 
     assert {at.rpartition(":")[0] for at in published} == {"127.0.0.1"}
-    assert {f"http://{at}" for at in published} == {compose.url(n) for n in ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT")}
+    assert {f"http://{at}" for at in published} == {compose.url(n) for n in PORTS}
 
 
 def test_mlflow_sends_nobody_to_an_s3_address_that_only_containers_know(compose: Compose) -> None:

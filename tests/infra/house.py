@@ -92,6 +92,7 @@ def a_house(root: Path, state: Path | None = None) -> House:
     root.mkdir(parents=True, exist_ok=True)
     (root / ".env").write_text((ROOT / ".env.example").read_text())
     house = House(root, state or root / ".slipway")
-    house.change(S3_PORT=free_port(), MLFLOW_PORT=free_port(), SERVING_PORT=free_port(), SLIPWAY_STATE=str(house.state))
+    ports = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "SERVING_GRPC_PORT")
+    house.change(**{name: free_port() for name in ports}, SLIPWAY_STATE=str(house.state))
     house.serve(SERVING)
     return house

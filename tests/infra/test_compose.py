@@ -6,6 +6,7 @@ That its names are in .env.example is tested in tests/repo, the real thing in te
 import re
 import tomllib
 from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,8 @@ def test_ports_are_published_on_this_machine_only_and_can_be_changed() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
     assert set(ports) == {"s3", "mlflow", "serving"}
-    for (port,) in ports.values():
-        assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z0-9]+_PORT:\?[^}]+\}:\d+", port)
+    for port in chain.from_iterable(ports.values()):
+        assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z0-9_]+_PORT:\?[^}]+\}:\d+", port)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ def the_line(house: House, *arguments: str, env: Mapping[str, str] | None = None
 
 
 @pytest.mark.parametrize(
-    ("program", "name"), [("s3", "S3_PORT"), ("mlflow", "MLFLOW_PORT"), ("serving", "SERVING_PORT")]
+    ("program", "name"),
+    [("s3", "S3_PORT"), ("mlflow", "MLFLOW_PORT"), ("serving", "SERVING_PORT"), ("serving", "SERVING_GRPC_PORT")],
 )
 def test_a_taken_port_is_named_with_its_holder_and_what_to_change(house: House, program: str, name: str) -> None:
     port = house.port(name)

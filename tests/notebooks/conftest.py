@@ -46,6 +46,7 @@ def desk(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Des
     env = {
         **made.env,
         "SERVING_PORT": str(port),
+        "SERVING_GRPC_PORT": str(free_port()),
         "SERVING_MODELS": MODEL,
         "SERVING_STORE": str(tmp_path_factory.mktemp("store")),
         "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython")),

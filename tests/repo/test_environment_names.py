@@ -4,7 +4,6 @@ import re
 from itertools import pairwise
 
 from dotenv import dotenv_values
-from pydantic_settings import BaseSettings
 
 import pipelines.settings
 import serving.settings
@@ -19,17 +18,16 @@ CODE = [file for file in ours() if file.parts[0] in ("pipelines", "serving", "in
 COMPOSE = [file for file in ours() if file.name.startswith("docker-compose")]
 
 
-def read_by_settings(settings: type[BaseSettings]) -> set[str]:
-    prefix = settings.model_config.get("env_prefix", "")
-    return {str(field.validation_alias or f"{prefix}{name}").upper() for name, field in settings.model_fields.items()}
+def read_by_pipelines() -> set[str]:
+    fields = pipelines.settings.Settings.model_fields.items()
+    return {str(field.validation_alias or name).upper() for name, field in fields}
 
 
 def read_by_code() -> set[str]:
     """What the rooms' settings declare, what the stack needs, and every string that looks like one of our names."""
     own = re.compile(r"(SERVING|SLIPWAY)_[A-Z0-9_]+|[A-Z0-9]+_PORT")
     literal = {string for file in CODE for string in strings(file) if own.fullmatch(string)} - {"SERVING_"}
-    settings = (pipelines.settings.Settings, serving.settings.Settings)
-    return literal.union(NEEDED, *(read_by_settings(each) for each in settings))
+    return literal.union(NEEDED, read_by_pipelines(), serving.settings.env_names())
 
 
 def read_by_compose() -> set[str]:

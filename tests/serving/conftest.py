@@ -17,10 +17,7 @@ from sklearn.linear_model import LinearRegression
 
 from serving.app import build
 from serving.engine import Engine
-from serving.follower import Tools
 from serving.lineup import Lineup, Served
-from serving.store import Store
-from serving.syncer import Syncer
 from tests import fakes
 from tests.servers import Server, Stack, free_port, server
 
@@ -38,18 +35,16 @@ def lineup() -> Lineup:
 
 
 @pytest.fixture
-async def client(lineup: Lineup, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """Of an app over `lineup`, whose syncer is not started."""
-    tools = Tools(fakes.FakeRegistry(), Store(tmp_path), lineup, fakes.load)
-    app = build(Engine(lineup), Syncer(tools, poll_seconds=1))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+async def client(lineup: Lineup) -> AsyncIterator[httpx.AsyncClient]:
+    """Of an app over `lineup`, which nobody changes."""
+    transport = httpx.ASGITransport(build(Engine(lineup)), raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://slipway") as http:
         yield http
 
 
 @pytest.fixture
 def serve(lineup: Lineup) -> Callable[..., Served]:
-    """Put a version into the lineup, as the syncer would."""
+    """Put a version into the lineup, as the watcher would."""
 
     def put(number: int = 1, model: fakes.FakeModel | None = None, **changes: Any) -> Served:
         from dataclasses import replace
@@ -118,8 +113,10 @@ def process(
             **stack.env,
             "SERVING_HOST": "127.0.0.1",
             "SERVING_PORT": str(port),
+            "SERVING_GRPC_PORT": str(free_port()),
             "SERVING_MODELS": unique_name,
             "SERVING_POLL_SECONDS": "0.3",
+            "SERVING_WORKERS": "1",
             "SERVING_STORE": str(tmp_path / "store"),
             "SERVING_LOG_LEVEL": "debug",
             **env,

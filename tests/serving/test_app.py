@@ -35,7 +35,7 @@ def test_it_waits_for_a_production_version_and_then_follows_stage_and_alias(
         assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
 
         registrar.stage(one)
-        eventually(answering(http, one), seconds=30)  # the first one has scikit-learn to import
+        eventually(answering(http, one), seconds=60)  # the first one has scikit-learn to import
         assert http.get("/v2/health/ready").json() == {"live": True, "ready": True}
         assert predicted(http.post("/invocations", json=rows(1.0, 5.0))) == [1.0, 5.0]
 
@@ -60,7 +60,7 @@ def test_swaps_under_load_fail_no_request_and_every_answer_is_its_versions(
     factors = {registrar.register(slope(factor)): factor for factor in (1.0, 3.0)}
     registrar.stage(1)
     with process() as (running, http):
-        eventually(answering(http, 1), seconds=30)
+        eventually(answering(http, 1), seconds=60)
         wrong: list[str] = []
         answers: list[int] = []
         enough = threading.Event()
@@ -103,7 +103,7 @@ def test_a_broken_version_is_reported_and_the_old_one_answers(
     registrar.stage(good)
 
     with process() as (running, http):
-        eventually(answering(http, good), seconds=30)
+        eventually(answering(http, good), seconds=60)
         registrar.stage(bad)
         metadata = f"/v2/models/{registrar.name}"
         refusal = eventually(lambda: http.get(metadata).json()["last_refusal"])
@@ -142,7 +142,7 @@ def test_bad_input_is_refused_with_a_reason_and_repeated_nowhere(process: Proces
         (MARKER, "x", 415, "Content-Type must be one of"),
     ]
     with process() as (running, http):
-        eventually(answering(http, promoted), seconds=30)
+        eventually(answering(http, promoted), seconds=60)
         for media_type, body, status, reason in bodies:
             answer = http.post("/invocations", content=body, headers={"content-type": media_type})
             assert answer.status_code == status, answer.text
@@ -165,7 +165,7 @@ def test_a_registry_that_goes_away_is_not_noticed_by_callers(
         Relay(port=free_port(), to=int(stack.env["MLFLOW_PORT"])) as relay,
         process(MLFLOW_TRACKING_URI=relay.url) as (running, http),
     ):
-        eventually(answering(http, 1), seconds=30)
+        eventually(answering(http, 1), seconds=60)
         metadata = f"/v2/models/{registrar.name}"
 
         relay.stop()

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from serving.follower import Follower, Outage, Tools
-from serving.lineup import Lineup
-from serving.protocol import Model, View
+from serving.posted import Board, Posting
+from serving.protocol import View
 from serving.store import Store
-from tests.fakes import Clock, FakeRegistry, a_version, in_production, load
+from tests.fakes import Clock, FakeRegistry, a_version, in_production
 
 V1, V2 = a_version(1), a_version(2)
 
@@ -20,26 +20,27 @@ class Scene:
     folder: Path
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     clock: Clock = field(default_factory=Clock)
-    lineup: Lineup = field(default_factory=lambda: Lineup(("iris",)))
     unloadable: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        tools = Tools(self.registry, Store(self.folder), self.lineup, self.load, self.clock)
+        self.board = Board(("iris",), self.folder)
+        tools = Tools(self.registry, Store(self.folder), self.board, self.attempt, self.clock)
         self.follower = Follower("iris", tools, Outage())
 
-    def load(self, folder: Path) -> Model:
-        model = load(folder)
-        if model.text in self.unloadable:
+    def attempt(self, folder: Path) -> None:
+        if (folder / "MLmodel").read_text() in self.unloadable:
             raise ImportError("no module named xgboost")
-        return model
 
     def poll(self, view: View | None = None, *, times: int = 1) -> int | None:
-        """The number of the version that answers afterwards."""
+        """The number of the version that is posted afterwards."""
         self.registry.view = self.registry.view if view is None else view
         for _ in range(times):
             self.follower.poll()
-        served = self.lineup.standing().served
-        return served.version.number if served else None
+        return self.posting.version.number if self.posting.version else None
+
+    @property
+    def posting(self) -> Posting:
+        return self.board.posting("iris")
 
 
 @pytest.fixture
@@ -59,10 +60,10 @@ def test_a_promotion_is_followed_and_downloaded_once(scene: Scene) -> None:
 
 def test_without_production_the_reason_says_what_to_do(scene: Scene) -> None:
     assert scene.poll(View()) is None
-    assert "the registry has no model 'iris' yet; promote one" in scene.lineup.standing().why_not
+    assert "the registry has no model 'iris' yet; promote one" in scene.posting.waiting_for
     scene.poll(View(registered=True))
     reason = "no version of 'iris' is Production yet; promote one: python -m pipelines.promote"
-    assert reason in scene.lineup.standing().why_not
+    assert reason in scene.posting.waiting_for
 
 
 def test_a_version_that_does_not_load_is_reported_and_the_old_one_answers(scene: Scene) -> None:
@@ -71,7 +72,7 @@ def test_a_version_that_does_not_load_is_reported_and_the_old_one_answers(scene:
 
     assert scene.poll(in_production(V2)) == 1
 
-    refusal = scene.lineup.standing().refusal
+    refusal = scene.posting.refusal
     assert refusal is not None
     assert (refusal.number, refusal.reason) == (2, "ImportError: no module named xgboost")
 
@@ -95,7 +96,7 @@ def test_a_refused_version_that_heals_is_served_and_no_longer_reported(scene: Sc
     scene.clock.now += 2
 
     assert scene.poll() == 1
-    assert scene.lineup.standing().refusal is None
+    assert scene.posting.refusal is None
 
 
 def test_while_the_registry_is_down_the_old_one_answers_and_the_log_says_so_once(
@@ -107,40 +108,33 @@ def test_while_the_registry_is_down_the_old_one_answers_and_the_log_says_so_once
 
     scene.registry.down = True
     assert scene.poll(times=5) == 1
-    assert not scene.lineup.standing().registry_reachable
+    assert not scene.posting.registry_reachable
     scene.registry.down = False
     assert scene.poll(times=5) == 1
 
     assert events(caplog) == ["registry unreachable", "registry is back"]
-    assert scene.lineup.standing().registry_reachable
-
-
-def test_a_registry_that_never_answered_is_the_reason(scene: Scene) -> None:
-    scene.registry.down = True
-    scene.poll()
-
-    assert "the registry is unreachable" in scene.lineup.standing().why_not
+    assert scene.posting.registry_reachable
 
 
 def test_a_disagreement_is_shown_at_once_and_logged_once_when_it_lasts(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene.poll(in_production(V1, alias=V2))
-    assert len(scene.lineup.standing().disagreements) == 1
+    assert len(scene.posting.disagreements) == 1
     assert "registry disagrees" not in events(caplog)
 
     scene.poll(times=4)
 
     assert events(caplog).count("registry disagrees") == 1
     scene.poll(in_production(V1, alias=V1))
-    assert scene.lineup.standing().disagreements == ()
+    assert not scene.posting.disagreements
 
 
 def test_when_nothing_is_production_any_more_the_last_one_keeps_answering(scene: Scene) -> None:
     scene.poll(in_production(V1))
 
     assert scene.poll(View(registered=True)) == 1
-    assert "version 1 keeps answering" in scene.lineup.standing().disagreements[0]
+    assert "version 1 keeps answering" in scene.posting.disagreements[0]
 
 
 def test_the_same_number_of_a_wiped_registry_is_loaded_anew(scene: Scene) -> None:
@@ -150,13 +144,14 @@ def test_the_same_number_of_a_wiped_registry_is_loaded_anew(scene: Scene) -> Non
     assert scene.registry.downloads == [1, 1]
 
 
-def test_changed_tags_are_shown_without_a_reload(scene: Scene) -> None:
+def test_changed_tags_are_posted_without_another_attempt(scene: Scene) -> None:
     scene.poll(in_production(V1))
-    model = scene.lineup.served().model
+    scene.unloadable.add("1")
     scene.poll(in_production(a_version(1, promoted_by="ada")))
 
-    assert scene.lineup.served().version.tags == {"promoted_by": "ada"}
-    assert scene.lineup.served().model is model
+    assert scene.posting.version is not None
+    assert scene.posting.version.tags == {"promoted_by": "ada"}
+    assert scene.posting.refusal is None
 
 
 def test_the_store_keeps_the_version_in_use_and_the_one_before(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from serving import model
-from serving.errors import CallerError, InvalidInput, PredictionFailed, RowsRefused
-from serving.protocol import CSV, JSON, Column, Param, Signature, Tensor
+from serving.app import build
+from serving.engine import Engine
+from serving.lineup import Lineup, Served
+from serving.protocol import CSV, JSON, Column, Model, Param, Signature, Tensor
+from tests.fakes import a_version
 from tests.serving.conftest import TABLE, quiet, slope
 
 MARKER = "secret-payload"
@@ -78,6 +82,11 @@ def split(columns: list[str], *data: list[Any]) -> dict[str, Any]:
     return {"dataframe_split": {"columns": columns, "data": data}}
 
 
+async def ask(app: httpx.ASGITransport, media_type: str, body: bytes) -> httpx.Response:
+    async with httpx.AsyncClient(transport=app, base_url="http://model") as http:
+        return await http.post("/invocations", content=body, headers={"content-type": media_type})
+
+
 CASES: list[tuple[str, str, Any]] = [
     ("table", JSON, split(["x", "size"], [1.5, 2.0], [2, 3])),
     ("table", JSON, split(["size", "x", "extra"], [1.5, 2.0, MARKER])),
@@ -126,10 +135,21 @@ CASES: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def loaded(folders: dict[str, Path]) -> dict[str, model.PyfuncModel]:
+@pytest.fixture(scope="module", params=["auto", "pyfunc"])
+def loaded(request: pytest.FixtureRequest, folders: dict[str, Path]) -> dict[str, Model]:
     with quiet():
-        return {name: model.load(folder) for name, folder in folders.items()}
+        return {name: model.load(folder, request.param) for name, folder in folders.items()}
+
+
+@pytest.fixture
+def ours(loaded: dict[str, Model]) -> dict[str, httpx.ASGITransport]:
+    """Serving's app for each model."""
+    apps = {}
+    for name, each in loaded.items():
+        lineup = Lineup((name,))
+        lineup.put(replace(lineup.standing(), served=Served(a_version(1, name=name), each, inline_rows=1)))
+        apps[name] = httpx.ASGITransport(build(Engine(lineup)))
+    return apps
 
 
 @pytest.fixture(scope="module")
@@ -144,47 +164,50 @@ def scorers(folders: dict[str, Path]) -> dict[str, httpx.ASGITransport]:
 @pytest.mark.filterwarnings("ignore::UserWarning")  # scikit-learn's and pandas' remarks on the bad rows
 @pytest.mark.parametrize(("name", "media_type", "payload"), CASES)
 async def test_mlflow_and_serving_accept_refuse_and_predict_alike(
-    loaded: dict[str, model.PyfuncModel],
+    ours: dict[str, httpx.ASGITransport],
     scorers: dict[str, httpx.ASGITransport],
     name: str,
     media_type: str,
     payload: Any,
 ) -> None:
     body = (payload if media_type == CSV else json.dumps(payload)).encode()
-    async with httpx.AsyncClient(transport=scorers[name], base_url="http://mlflow") as theirs:
-        expected = await theirs.post("/invocations", content=body, headers={"content-type": media_type})
+    expected, answer = [await ask(app, media_type, body) for app in (scorers[name], ours[name])]
 
+    assert answer.status_code == expected.status_code, answer.text
     if expected.status_code == 200:
-        assert loaded[name].invoke(media_type, body).decode() == expected.text
-        return
-    assert expected.status_code == 400, expected.text
-    with pytest.raises(CallerError) as refused:
-        loaded[name].invoke(media_type, body)
-    assert str(refused.value)
-    assert MARKER not in str(refused.value)
+        assert answer.json() == expected.json()
+    else:
+        assert expected.status_code == 400, expected.text
+        assert answer.json()["detail"]
+        assert MARKER not in answer.text
 
 
-def test_the_model_itself_refusing_rows_is_the_callers_error_with_a_hint(loaded: dict[str, model.PyfuncModel]) -> None:
-    with pytest.raises(RowsRefused, match=r"\(ValueError\); row 2, column 'size': expected a number, got null"):
-        loaded["table"].invoke(JSON, json.dumps(split(["x", "size"], [1.0, 2.0], [1.0, None])).encode())
+@pytest.mark.filterwarnings("ignore::UserWarning")
+async def test_the_model_itself_refusing_rows_is_the_callers_error_with_a_hint(
+    ours: dict[str, httpx.ASGITransport],
+) -> None:
+    answer = await ask(ours["table"], JSON, json.dumps(split(["x", "size"], [1.0, 2.0], [1.0, None])).encode())
+
+    assert answer.status_code == 400
+    assert "(ValueError); row 2, column 'size': expected a number, got null" in answer.json()["detail"]
 
 
-def test_a_model_that_breaks_is_not_the_callers_error(loaded: dict[str, model.PyfuncModel]) -> None:
+async def test_a_model_that_breaks_is_not_the_callers_error(ours: dict[str, httpx.ASGITransport]) -> None:
     body = json.dumps({**split(["x"], [1.5]), "params": {"crash": True}}).encode()
 
-    with pytest.raises(PredictionFailed) as caught:
-        loaded["python"].invoke(JSON, body)
+    answer = await ask(ours["python"], JSON, body)
 
-    assert isinstance(caught.value.__cause__, RuntimeError)
-
-
-def test_a_body_that_is_not_text_is_refused(loaded: dict[str, model.PyfuncModel]) -> None:
-    for media_type in (JSON, CSV):
-        with pytest.raises(InvalidInput, match="the body is not UTF-8"):
-            loaded["table"].invoke(media_type, b"\xff")
+    assert (answer.status_code, answer.json()["type"]) == (500, "urn:slipway:problem:prediction-failed")
 
 
-def test_the_signature_is_read_in_our_words(loaded: dict[str, model.PyfuncModel]) -> None:
+@pytest.mark.parametrize("media_type", [JSON, CSV])
+async def test_a_body_that_is_not_text_is_refused(ours: dict[str, httpx.ASGITransport], media_type: str) -> None:
+    answer = await ask(ours["table"], media_type, b"\xff")
+
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the body is not UTF-8")
+
+
+def test_the_signature_is_read_in_our_words(loaded: dict[str, Model]) -> None:
     assert loaded["table"].signature == Signature(
         (Column("x", "double"), Column("size", "double")), (Tensor(None, "float64", (-1,)),)
     )

@@ -68,11 +68,18 @@ def test_the_names_are_those_of_the_environment() -> None:
     assert settings.env_names() == {
         "AWS_SECRET_ACCESS_KEY",
         "MLFLOW_TRACKING_URI",
+        "SERVING_BATCHING__MAX_BYTES",
+        "SERVING_BATCHING__MAX_ROWS",
+        "SERVING_BATCHING__MAX_WAITING_ROWS",
+        "SERVING_GRPC_PORT",
         "SERVING_HOST",
+        "SERVING_LARGEST_BODY",
         "SERVING_LOG_LEVEL",
         "SERVING_MODELS",
         "SERVING_POLL_SECONDS",
         "SERVING_PORT",
+        "SERVING_RUNTIME",
         "SERVING_STORE",
+        "SERVING_WORKERS",
         "SLIPWAY_ENV",
     }

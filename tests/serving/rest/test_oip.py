@@ -3,15 +3,17 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from serving.lineup import Refusal, Served
+from serving.lineup import Lineup, Served
+from serving.posted import Refusal
 from serving.protocol import Column, Signature, Tensor
 from tests.fakes import FakeModel
+from tests.serving.tensor_models import TensorModel, put
 
 
 async def test_the_server_describes_itself(client: httpx.AsyncClient) -> None:
     described = (await client.get("/v2")).json()
 
-    assert (described["name"], described["extensions"]) == ("slipway", [])
+    assert (described["name"], described["extensions"]) == ("slipway", ["binary_tensor_data"])
 
 
 async def test_it_lives_without_a_model_and_is_not_ready(client: httpx.AsyncClient) -> None:
@@ -46,6 +48,7 @@ async def test_metadata_has_the_protocols_members_and_ours(
             {"name": "picture", "datatype": "UINT8", "shape": [-1, 28, 28]},
         ],
         "outputs": [{"name": "predictions", "datatype": "INT64", "shape": [-1]}],
+        "parameters": {},
         "version": 7,
         "runtime": "fake",
         "tags": {"git_commit": "abc"},
@@ -53,6 +56,25 @@ async def test_metadata_has_the_protocols_members_and_ours(
         "last_refusal": {"version": 8, "reason": "does not load"},
         "registry_reachable": True,
     }
+
+
+async def test_metadata_says_what_may_be_sent_and_asked_for(client: httpx.AsyncClient, lineup: Lineup) -> None:
+    put(lineup)
+
+    told = (await client.get("/v2/models/iris")).json()
+
+    assert told["parameters"] == {"one_tensor": {"datatype": "FP64", "shape": [-1, 3]}}
+    assert [each["name"] for each in told["outputs"]] == ["label", "predict_proba"]
+
+
+async def test_every_named_tensor_of_the_metadata_is_taken(client: httpx.AsyncClient, lineup: Lineup) -> None:
+    put(lineup, TensorModel(Signature((Column(None, "double"), Column(None, "long")), (Column(None, "long"),) * 2)))
+    told = (await client.get("/v2/models/iris")).json()
+    inputs = [{**each, "shape": [1], "data": [1]} for each in told["inputs"]]
+
+    answer = await client.post("/v2/models/iris/infer", json={"inputs": inputs})
+
+    assert answer.json()["outputs"][0]["data"] == [2]
 
 
 @pytest.mark.parametrize(

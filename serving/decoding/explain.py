@@ -8,9 +8,9 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 
-from serving.fields import NUMBER, kind, summary
-from serving.misfits import Table, in_field, in_params, in_table
-from serving.protocol import CSV, Column, Signature, Tensor
+from serving.decoding.fields import NUMBER, kind, summary
+from serving.decoding.misfits import Table, in_field, in_params, in_table
+from serving.protocol import CSV, PARQUET, Column, Signature, Tensor
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -31,6 +31,8 @@ def _first(signature: Signature, media_type: str, body: bytes) -> str | None:
         return next(_complaints(signature, media_type, body), None)
     except RecursionError:
         return "the body is nested too deeply"
+    except ValueError:
+        return "the body is not JSON: a number has too many digits"
     except csv.Error:
         return "the body is not CSV"
 
@@ -46,6 +48,10 @@ def _expected(signature: Signature) -> str:
 
 
 def _complaints(signature: Signature, media_type: str, body: bytes) -> Iterator[str]:
+    if media_type == PARQUET:
+        if not body.startswith(b"PAR1"):
+            yield "the body is not Parquet"
+        return
     try:
         text = body.decode()
     except UnicodeDecodeError:

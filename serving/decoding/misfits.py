@@ -6,7 +6,7 @@ Pure. Each generator yields sentences, the most telling first, that name fields 
 from collections.abc import Iterator
 from types import UnionType
 
-from serving.fields import called, elements, fits, kind, shape, type_of
+from serving.decoding.fields import called, elements, fits, kind, shape, type_of
 from serving.protocol import Column, Param, Signature, Tensor
 
 _PARAM_TYPES: dict[str, type | UnionType] = {
@@ -28,8 +28,9 @@ def in_params(params: tuple[Param, ...], given: object) -> Iterator[str]:
     elif given:
         for param in params:
             value = given.get(param.name)
-            values = value if param.is_list and isinstance(value, list) else [value]
-            if value is not None and not all(_param_fits(param.type, each) for each in values):
+            values = value if isinstance(value, list) else [value]
+            alike = param.is_list == isinstance(value, list)
+            if value is not None and not (alike and all(_param_fits(param.type, each) for each in values)):
                 yield f"param '{param.name}': expected {called(param.type)}{' list' * param.is_list}"
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.explain import explain, missing_value
+from serving.decoding.explain import explain, missing_value
 from serving.protocol import CSV, JSON, Column, Param, Signature, Tensor
 
 TABLE = Signature(

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.fields import called, elements, fits, kind, shape, summary, type_of
+from serving.decoding.fields import called, elements, fits, kind, shape, summary, type_of
 from serving.protocol import Column, Tensor
 
 

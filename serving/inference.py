@@ -1,0 +1,103 @@
+"""From named tensors to named tensors: what both transports of the Open Inference Protocol do between their ends."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from serving.engine import Call, Engine
+from serving.errors import InvalidInput, RowsRefused, UnknownVersion
+from serving.interface import PREDICTIONS, output_name
+from serving.lineup import Lineup, Served
+from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Array, Model, NotRows, Rows
+
+Outputs = Sequence[tuple[str, Array]]
+
+
+def served_as(lineup: Lineup, name: str, version: str) -> Served:
+    """The version of `name` that answers; an empty `version` is any. UnknownModel, NotReady, UnknownVersion."""
+    served = lineup.served(name)
+    if version and version != str(served.version.number):
+        raise UnknownVersion(name, served.version.number)
+    return served
+
+
+def rows_of(served: Served, tensors: Sequence[tuple[str, Array]], params: Mapping[str, object] | None) -> Rows:
+    """`params` are those of the request: the model's own, and `predict_proba`. InvalidInput with a reason."""
+    rows = _as_it_is(served.model, tensors, params) if len(tensors) == 1 else None
+    if rows is not None:
+        return rows
+    named = dict(tensors)
+    if len(named) != len(tensors):
+        raise InvalidInput("two inputs have the same name")
+    plan = served.model.plan
+    if plan is None:
+        raise InvalidInput("this model takes values that no tensor can hold; send them to /invocations")
+    inputs = served.model.signature.inputs
+    if inputs and inputs[0].name is None:  # a plan counts what has no name; its metadata says input-0, input-1, ...
+        named = {name.removeprefix("input-"): array for name, array in tensors}
+    return plan.tensors(named, params)
+
+
+def _as_it_is(model: Model, tensors: Sequence[tuple[str, Array]], params: Mapping[str, object] | None) -> Rows | None:
+    """The usual request: one tensor that already is all columns side by side. None: the plan has more to look at."""
+    plan, signature = model.plan, model.signature
+    if plan is None or len(plan.blocks) != 1 or signature.params or (params and PREDICT_PROBA in params):
+        return None
+    ((name, table),) = tensors
+    block, dtype = plan.blocks[0], table.dtype
+    wanted = np.dtype(block.dtype)
+    if len(block.names) < 2 or table.ndim != 2 or table.shape[1] != len(block.names) or name in block.names:
+        return None
+    if dtype.kind != wanted.kind or dtype.kind not in "biuf" or dtype.itemsize > wanted.itemsize:
+        return None
+    return Rows((table.astype(wanted, copy=False),), len(table))
+
+
+async def ask(engine: Engine, served: Served, rows: Rows, wanted: Sequence[str], call: Call) -> Outputs:
+    """The outputs called `wanted`, in that order and by those names; all of what `rows` ask for when there are none.
+
+    Naming `predict_proba` asks the model for it, beside what else is named. InvalidInput for a name that there is not;
+    errors of `Engine.answer`.
+    """
+    if not wanted:
+        return _own(served, rows.method, await _answer(engine, served, rows, call))
+    found: dict[str, Array] = {}
+    for method in dict.fromkeys(_method(served, name) for name in wanted):
+        answer = await _answer(engine, served, _asking(rows, method), call)
+        found |= _known(_own(served, method, answer), method)
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise InvalidInput(f"an output is asked for that there is not; there are {', '.join(found)}")
+    return [(name, found[name]) for name in wanted]
+
+
+async def _answer(engine: Engine, served: Served, rows: Rows, call: Call) -> Answer:
+    try:
+        return await engine.answer(served, rows, call)
+    except NotRows as error:
+        raise RowsRefused("this model's answers are more than a value a row; ask for them at /invocations") from error
+
+
+def _method(served: Served, name: str) -> str:
+    own = any(each.name == name for each in served.model.signature.outputs)
+    return PREDICT_PROBA if name == PREDICT_PROBA and not own else PREDICT
+
+
+def _asking(rows: Rows, method: str) -> Rows:
+    return rows if rows.method == method else Rows(rows.blocks, rows.count, method, rows.params, rows.names)
+
+
+def _own(served: Served, method: str, answer: Answer) -> Outputs:
+    """By the names that the model gives them."""
+    if answer.names is not None:
+        return list(zip(answer.names, answer.outputs, strict=True))
+    name = output_name(served.model.signature) if method == PREDICT else PREDICT_PROBA
+    return [(name, answer.outputs[0])]
+
+
+def _known(outputs: Outputs, method: str) -> dict[str, Array]:
+    """By every name that a caller may use for them."""
+    if method == PREDICT_PROBA:
+        return {PREDICT_PROBA: outputs[0][1]}
+    known = dict(outputs) | {f"output-{at}": array for at, (_, array) in enumerate(outputs)}
+    return {PREDICT: outputs[0][1], PREDICTIONS: outputs[0][1]} | known if len(outputs) == 1 else known

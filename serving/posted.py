@@ -1,0 +1,76 @@
+"""What the syncer tells the workers: `lineup.json` in the store, replaced atomically.
+
+The syncer's `Board` writes it, each worker's `Watcher` reads it; neither needs the other to be there.
+"""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from serving.protocol import Version
+
+FILE = "lineup.json"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A version that could not be downloaded, loaded or tried, and why."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Posting:
+    """One model: the version to serve and where its files are, or why there is none."""
+
+    name: str
+    version: Version | None = None
+    folder: str = ""
+    """Of the version, below the store."""
+    library: bool = False
+    """Does the version that is coming need its own library? Importing that takes seconds, and may begin now."""
+    waiting_for: str = "the registry has not been read yet"
+    """Why nothing answers; only means something without `version`."""
+    disagreements: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+    registry_reachable: bool = True
+
+
+class Board:
+    """The postings of all models, and their file. Several threads may put."""
+
+    def __init__(self, names: tuple[str, ...], store: Path) -> None:
+        """Goes on with what an earlier syncer has posted, where its files are still there."""
+        self.names = names
+        self._file = store / FILE
+        known = {each.name: each for each in read(store) if each.version is None or (store / each.folder).is_dir()}
+        self._postings = {name: known.get(name, Posting(name)) for name in names}
+        self._lock = threading.Lock()
+        self._written = b""
+
+    def posting(self, name: str) -> Posting:
+        return self._postings[name]
+
+    def put(self, posting: Posting) -> None:
+        """OSError when the file cannot be written: the one before stays."""
+        with self._lock:
+            self._postings[posting.name] = posting
+            text = msgspec.json.encode(list(self._postings.values()))
+            if text != self._written:
+                fresh = self._file.with_suffix(".new")
+                fresh.write_bytes(text)
+                fresh.replace(self._file)
+                self._written = text
+
+
+def read(store: Path) -> tuple[Posting, ...]:
+    """None are posted while there is no file; ValueError when it is not one of ours."""
+    try:
+        return msgspec.json.decode((store / FILE).read_bytes(), type=tuple[Posting, ...])
+    except FileNotFoundError:
+        return ()
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{store / FILE}: {error}") from error

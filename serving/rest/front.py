@@ -1,0 +1,151 @@
+"""The way of a prediction over HTTP, in front of FastAPI: bytes in, bytes out, and nothing else on it.
+
+FastAPI's routing and request objects cost as much as a small model's prediction. Everything but predictions goes on to
+the app behind this one, whose middleware does for them what is done here.
+"""
+
+import itertools
+import logging
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving import logs
+from serving.engine import Engine
+from serving.errors import ServingError
+from serving.inference import served_as
+from serving.lineup import Served
+from serving.protocol import JSON
+from serving.rest import infer, lines, mlflow, problems
+from serving.rest.context import REQUEST_ID, sane
+from serving.rest.wire import TIMEOUT, Asked, CallerGone, deadline, timing
+
+log = logging.getLogger(__name__)
+
+_ID = REQUEST_ID.encode()
+_LENGTH = infer.HEADER_LENGTH.encode()
+_LINES = lines.MEDIA_TYPE.encode()
+# Unique without asking the system for randomness at each request.
+_PREFIX = os.urandom(8).hex()
+_numbers = itertools.count()
+
+Names = tuple[tuple[bytes, bytes], ...]
+Content = tuple[bytes, bytes, Names]
+"""Body, content type, and what headers it needs besides."""
+Lines = AsyncGenerator[bytes, None]
+
+
+class Front:
+    def __init__(self, app: ASGIApp, engine: Engine, *, largest_body: int) -> None:
+        self._app, self._engine, self._largest_body = app, engine, largest_body
+        self._named: dict[str, tuple[Served, Names]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        how = self._way(scope["path"]) if scope["type"] == "http" else None
+        if how is None:
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        name = sane(headers.get(_ID)) or f"{_PREFIX}{next(_numbers):x}"
+        scope.setdefault("state", {})["request_id"] = name
+        asked = Asked(scope, receive, headers, name, self._largest_body)
+        try:
+            await self._answer(asked, how, send)
+        except HTTPException as error:
+            await problems.refused(scope, error)(scope, receive, send)
+        except ServingError as error:
+            await problems.answer(scope, error, self._names(asked.served))(scope, receive, send)
+        except CallerGone:
+            log.debug("caller hung up", extra={"request_id": name})
+        except Exception as error:  # noqa: BLE001 - the boundary: see problems.Boundary
+            await problems.crashed(scope, error)(scope, receive, send)
+
+    def _way(self, path: str) -> Callable[[Asked], Awaitable[Content | Lines]] | None:
+        if path == "/invocations":
+            return self._score
+        if path.startswith("/v2/models/") and path.endswith("/infer"):
+            return self._infer
+        if path.startswith("/v1/models/") and path.endswith("/invocations"):
+            return self._score
+        return None
+
+    async def _answer(self, asked: Asked, how: Callable[[Asked], Awaitable[Content | Lines]], send: Send) -> None:
+        if asked.scope["method"] != "POST":
+            raise HTTPException(405, headers={"allow": "POST"})
+        if TIMEOUT in asked.headers:
+            asked.call.deadline = deadline(asked.headers[TIMEOUT])
+        content = await how(asked)
+        if not isinstance(content, tuple):
+            await self._stream(asked, content, send)
+            return
+        body, media_type, extra = content
+        headers = [
+            (b"content-type", media_type),
+            (b"content-length", b"%d" % len(body)),
+            (_ID, asked.name.encode()),
+            (b"server-timing", timing(asked.call)),
+            *self._names(asked.served),
+            *extra,
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _score(self, asked: Asked) -> Content | Lines:
+        path = asked.scope["path"]
+        served = asked.served = self._engine.lineup.served(None if path == "/invocations" else _between(path))
+        media_type = JSON
+        content_type = asked.headers.get(b"content-type", b"")
+        if content_type != b"application/json":
+            if content_type.partition(b";")[0].strip().lower() == _LINES:
+                return lines.stream(self._engine, served, asked.chunks(), asked.call)
+            media_type = mlflow.media_type_of(content_type.decode("latin-1"))
+        body = await asked.body()
+        answer = mlflow.at_once(self._engine, served, (media_type, body), asked.call)
+        if not isinstance(answer, bytes):
+            waiting = mlflow.score(self._engine, served, (media_type, body, answer), asked.call)
+            answer = await asked.unless_gone(waiting)
+        return answer, b"application/json", ()
+
+    async def _infer(self, asked: Asked) -> Content:
+        name, _, version = _between(asked.scope["path"]).partition("/versions/")
+        served = asked.served = served_as(self._engine.lineup, name, version)
+        body = await asked.body()
+        headers = {infer.HEADER_LENGTH: length.decode("latin-1")} if (length := asked.headers.get(_LENGTH)) else {}
+        answering = infer.infer(self._engine, served, headers, body, asked.call)
+        # What is answered at once is not worth a task of its own.
+        at_once = served.inline_rows and len(body) < infer.LONG_BODY
+        answer, media_type, extra = await (answering if at_once else asked.unless_gone(answering))
+        return answer, media_type.encode(), tuple((key.encode(), value.encode()) for key, value in extra.items())
+
+    async def _stream(self, asked: Asked, pieces: Lines, send: Send) -> None:
+        headers = [(b"content-type", _LINES), (_ID, asked.name.encode()), *self._names(asked.served)]
+        async with aclosing(pieces):
+            first = await anext(pieces, b"")  # what fails before anything is out can still have a status of its own
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            try:
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            except Exception as error:  # noqa: BLE001 - half an answer is out; that it has no end tells the caller
+                log.warning("stream broken", extra={"request_id": asked.name, "cause": logs.where(error)})
+                return
+        await send({"type": "http.response.body", "body": b""})
+
+    def _names(self, served: Served | None) -> Names:
+        """The headers that name the version; made once a version."""
+        if served is None:
+            return ()
+        known = self._named.get(served.version.name)
+        if known is None or known[0] is not served:
+            model, number = served.version.name.encode("latin-1", "replace"), str(served.version.number).encode()
+            known = served, ((b"x-model-name", model), (b"x-model-version", number))
+            self._named[served.version.name] = known
+        return known[1]
+
+
+def _between(path: str) -> str:
+    """What stands between `/v1/models/` and the last part."""
+    return path[len("/v1/models/") : path.rindex("/")]

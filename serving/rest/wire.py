@@ -1,0 +1,102 @@
+"""One request on its way through `front.py`: what it carries, how its body is read, what its answer is told besides."""
+
+import time
+from asyncio import FIRST_COMPLETED, ensure_future, wait
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from starlette.types import Receive, Scope
+
+from serving.engine import Call
+from serving.errors import DeadlineExpired, InvalidInput, TooLarge
+from serving.lineup import Served
+
+TIMEOUT = b"x-request-timeout-ms"
+"""How long the caller will wait; what cannot be answered by then is not predicted."""
+
+T = TypeVar("T")
+
+
+class CallerGone(Exception):
+    """The connection ended before the answer."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request; `served` is the version that answers it, once that is known."""
+
+    scope: Scope
+    receive: Receive
+    headers: dict[bytes, bytes]
+    name: str
+    largest_body: int
+    served: Served | None = None
+    call: Call = field(default_factory=Call)
+
+    async def body(self) -> bytes:
+        """Whole. TooLarge, before it is read where its length says so; CallerGone."""
+        length = self.headers.get(b"content-length", b"0")
+        if len(length) > 5 and int(length) > self.largest_body:
+            raise self._too_large()
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            whole: bytes = message.get("body", b"")
+            return whole
+        parts, size = [message], 0
+        while parts[-1]["type"] == "http.request":
+            size += len(parts[-1].get("body", b""))
+            if size > self.largest_body:
+                raise self._too_large()
+            if not parts[-1].get("more_body", False):
+                return b"".join(part.get("body", b"") for part in parts)
+            parts.append(await self.receive())
+        raise CallerGone
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes, no sooner read than it is wanted. CallerGone."""
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise CallerGone
+            more = message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def unless_gone(self, answer: Coroutine[Any, Any, T]) -> T:
+        """CallerGone, and no prediction any more, when the caller hangs up while it waits. Call it after the body."""
+        answering, gone = ensure_future(answer), ensure_future(self.receive())
+        try:
+            await wait((answering, gone), return_when=FIRST_COMPLETED)
+            if not answering.done():
+                raise CallerGone
+            return answering.result()
+        finally:
+            gone.cancel()
+            answering.cancel()
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body is larger than {self.largest_body} bytes")
+
+
+def deadline(milliseconds: bytes) -> float:
+    """By `time.monotonic`. InvalidInput; DeadlineExpired when nothing is left."""
+    try:
+        left = float(milliseconds)
+    except ValueError:
+        left = -1
+    if not 0 <= left < 1e9:
+        raise InvalidInput(f"{TIMEOUT.decode()} must be a number of milliseconds")
+    if left == 0:
+        raise DeadlineExpired
+    return time.monotonic() + left / 1000
+
+
+def timing(call: Call) -> bytes:
+    """https://www.w3.org/TR/server-timing/, in milliseconds."""
+    return b"queue;dur=%.3f, decode;dur=%.3f, predict;dur=%.3f, encode;dur=%.3f" % (
+        call.queue * 1000,
+        call.decode * 1000,
+        call.predict * 1000,
+        call.encode * 1000,
+    )

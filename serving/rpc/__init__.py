@@ -1,0 +1,1 @@
+"""gRPC: translates requests into calls of the engine, and errors into statuses. Decides nothing."""

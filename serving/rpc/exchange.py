@@ -1,0 +1,60 @@
+"""One call: its id, its deadline, and the version that answers it. The trailers of every answer name id and version."""
+
+import itertools
+import os
+import re
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import grpc
+
+from serving.engine import Call
+from serving.lineup import Served
+
+REQUEST_ID = "x-request-id"
+_SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# Other processes have other prefixes; a random id a call would cost more than all else here.
+_PREFIX = os.urandom(8).hex()
+_numbers = itertools.count()
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Trailers = tuple[tuple[str, str], ...]
+
+
+class Exchange:
+    __slots__ = ("_served", "context", "request_id")
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.request_id = _request_id(context.invocation_metadata() or ())
+        self._served: Served | None = None
+
+    def answered_by(self, served: Served) -> None:
+        """From here on the answer, a refusal included, names this version."""
+        self._served = served
+        self.context.set_trailing_metadata(self.trailers())
+
+    def call(self) -> Call:
+        """A clock for one question to the engine; the deadline is the caller's."""
+        remaining = self.context.time_remaining()
+        return Call() if remaining is None else Call(time.monotonic() + remaining)
+
+    def trailers(self, *more: tuple[str, str]) -> Trailers:
+        named = () if self._served is None else _named(self._served.version.name, self._served.version.number)
+        return ((REQUEST_ID, self.request_id), *named, *more)
+
+
+@lru_cache(64)
+def _named(name: str, number: int) -> Trailers:
+    # A model may be called what no metadata can hold.
+    known = (("x-model-name", name),) if name.isascii() and name.isprintable() else ()
+    return (*known, ("x-model-version", str(number)))
+
+
+def _request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    for key, value in metadata:
+        if key == REQUEST_ID and isinstance(value, str) and _SANE.fullmatch(value):
+            return value
+    return f"{_PREFIX}{next(_numbers):x}"

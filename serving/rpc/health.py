@@ -1,0 +1,48 @@
+"""The standard health service: a model's name asks for that model, the empty name and our services for all of them.
+
+https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+"""
+
+# ruff: noqa: N802 - the methods have the protocol's names
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from grpc import StatusCode
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthServicer
+
+from serving.errors import UnknownModel
+from serving.lineup import Lineup
+from serving.rpc.exchange import Context
+
+
+class Health(HealthServicer):
+    def __init__(self, lineup: Lineup, services: frozenset[str], *, poll_seconds: float) -> None:
+        """`poll_seconds`: how soon a watcher hears of a change."""
+        self._lineup, self._services, self._poll_seconds = lineup, services, poll_seconds
+
+    async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
+        status = self._status(request.service)
+        if status == HealthCheckResponse.SERVICE_UNKNOWN:
+            await context.abort(StatusCode.NOT_FOUND, "no such service or model here")
+        return HealthCheckResponse(status=status)
+
+    async def Watch(self, request: HealthCheckRequest, _context: Context) -> AsyncIterator[HealthCheckResponse]:
+        told = None
+        while True:
+            status = self._status(request.service)
+            if status != told:
+                told = status
+                yield HealthCheckResponse(status=status)
+            await asyncio.sleep(self._poll_seconds)
+
+    def _status(self, service: str) -> int:
+        if not service or service in self._services:
+            ready = all(standing.served is not None for standing in self._lineup)
+            return HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
+        try:
+            served = self._lineup.standing(service).served
+        except UnknownModel:
+            return HealthCheckResponse.SERVICE_UNKNOWN
+        return HealthCheckResponse.SERVING if served is not None else HealthCheckResponse.NOT_SERVING

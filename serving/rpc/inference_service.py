@@ -1,0 +1,95 @@
+"""`inference.GRPCInferenceService`: the Open Inference Protocol, with Triton's bidirectional stream."""
+
+# ruff: noqa: N802 - the methods have the protocol's names
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from serving import __version__, interface
+from serving.engine import Engine
+from serving.errors import NotReady
+from serving.inference import ask, rows_of, served_as
+from serving.interface import TensorInfo
+from serving.rpc.codec import params_of, response_of, tensors_of
+from serving.rpc.exchange import Exchange
+from serving.rpc.generated import open_inference_pb2 as pb
+from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceServicer
+from serving.rpc.ordered import ordered
+from serving.rpc.status import answers, sentence, streams
+
+_Info = pb.ModelMetadataResponse.TensorMetadata
+
+
+class InferenceService(GRPCInferenceServiceServicer):
+    def __init__(self, engine: Engine, *, ahead: int) -> None:
+        """`ahead`: of one stream, how many messages are worked on at a time."""
+        self._engine, self._ahead = engine, ahead
+
+    @answers
+    async def ServerLive(self, _request: pb.ServerLiveRequest, _exchange: Exchange) -> pb.ServerLiveResponse:
+        return pb.ServerLiveResponse(live=True)
+
+    @answers
+    async def ServerReady(self, _request: pb.ServerReadyRequest, _exchange: Exchange) -> pb.ServerReadyResponse:
+        return pb.ServerReadyResponse(ready=all(standing.served is not None for standing in self._engine.lineup))
+
+    @answers
+    async def ModelReady(self, request: pb.ModelReadyRequest, exchange: Exchange) -> pb.ModelReadyResponse:
+        try:
+            exchange.answered_by(served_as(self._engine.lineup, request.name, request.version))
+        except NotReady:
+            return pb.ModelReadyResponse(ready=False)
+        return pb.ModelReadyResponse(ready=True)
+
+    @answers
+    async def ServerMetadata(
+        self, _request: pb.ServerMetadataRequest, _exchange: Exchange
+    ) -> pb.ServerMetadataResponse:
+        return pb.ServerMetadataResponse(name="slipway", version=__version__, extensions=["model_stream_infer"])
+
+    @answers
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, exchange: Exchange) -> pb.ModelMetadataResponse:
+        served = served_as(self._engine.lineup, request.name, request.version)
+        exchange.answered_by(served)
+        return pb.ModelMetadataResponse(
+            name=served.version.name,
+            versions=[str(served.version.number)],
+            platform=served.model.platform,
+            inputs=[_info(each) for each in interface.inputs(served.model.signature)],
+            outputs=[_info(each) for each in interface.outputs(served.model)],
+        )
+
+    @answers
+    async def ModelInfer(self, request: pb.ModelInferRequest, exchange: Exchange) -> pb.ModelInferResponse:
+        return await infer(self._engine, request, exchange)
+
+    @streams
+    async def ModelStreamInfer(
+        self, requests: AsyncIterator[pb.ModelInferRequest], exchange: Exchange
+    ) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
+        async def one(request: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
+            try:
+                answer = pb.ModelStreamInferResponse(infer_response=await infer(self._engine, request, exchange))
+            except Exception as error:  # noqa: BLE001 - a boundary of its own: the stream goes on
+                answer = pb.ModelStreamInferResponse(error_message=sentence(error, exchange.request_id))
+                answer.infer_response.id = request.id
+            # Every request has one answer, so each is the last one of its request.
+            answer.infer_response.parameters["triton_final_response"].bool_param = True
+            return answer
+
+        async with aclosing(ordered(requests, one, ahead=self._ahead)) as every:
+            async for answer in every:
+                yield answer
+
+
+async def infer(engine: Engine, request: pb.ModelInferRequest, exchange: Exchange) -> pb.ModelInferResponse:
+    """The answer to one message; raw when its inputs were, as Triton's always are. Errors as ServingError."""
+    served = served_as(engine.lineup, request.model_name, request.model_version)
+    exchange.answered_by(served)
+    rows = rows_of(served, tensors_of(request), params_of(request))
+    outputs = await ask(engine, served, rows, [each.name for each in request.outputs], exchange.call())
+    return response_of(served, request.id, outputs, raw=bool(request.raw_input_contents))
+
+
+def _info(each: TensorInfo) -> _Info:
+    return _Info(name=each.name, datatype=each.datatype, shape=each.shape)

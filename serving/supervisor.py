@@ -1,0 +1,108 @@
+"""Keep the syncer and the workers running: start them, start again what dies, stop them together.
+
+Holds the listening socket, so that a worker that dies takes no waiting connection with it. Imports nothing heavy.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+
+from serving.lifeline import FLAG
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 8
+"""For what is in flight; then the children are killed."""
+STEADY_SECONDS = 10
+"""A child that lived so long starts again at once; one that dies young waits longer each time."""
+LONGEST_WAIT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Program:
+    """A child: `python -m MODULE`, with the file descriptors it inherits."""
+
+    name: str
+    module: str
+    arguments: tuple[str, ...] = ()
+    inherits: tuple[int, ...] = ()
+
+
+def programs(listener: socket.socket, workers: int) -> list[Program]:
+    shared = listener.fileno()
+    each = [
+        Program(f"worker {number}", "serving.worker", ("--listen", str(shared)), (shared,))
+        for number in range(1, workers + 1)
+    ]
+    return [Program("syncer", "serving.syncer"), *each]
+
+
+def supervise(children: list[Program]) -> int:
+    """Until SIGTERM or SIGINT; 0 when every child ended by itself then."""
+    return asyncio.run(_Supervisor(children).run())
+
+
+class _Supervisor:
+    def __init__(self, children: list[Program]) -> None:
+        self._programs = children
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._stopping = asyncio.Event()
+        self._lifeline, self._held = os.pipe()
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        tasks = [asyncio.create_task(self._keep(program)) for program in self._programs]
+        await self._stopping.wait()
+        for process in self._running.values():
+            process.terminate()
+        _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        for name, process in self._running.items():
+            log.warning("killed", extra={"program": name})
+            process.kill()
+        if late:
+            await asyncio.wait(late)
+        return 1 if late else 0
+
+    async def _keep(self, program: Program) -> None:
+        deaths = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            process = await self._start(program)
+            status = await process.wait()
+            self._running.pop(program.name, None)
+            if self._stopping.is_set():
+                return
+            deaths = 1 if time.monotonic() - began > STEADY_SECONDS else deaths + 1
+            wait = 0 if deaths == 1 else min(2 ** (deaths - 2), LONGEST_WAIT_SECONDS)
+            extra = {"program": program.name, "status": status, "again_in_seconds": wait}
+            log.error("died", extra=extra)
+            await self._pause(wait)
+
+    async def _start(self, program: Program) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            program.module,
+            *program.arguments,
+            FLAG,
+            str(self._lifeline),
+            pass_fds=(*program.inherits, self._lifeline),
+        )
+        self._running[program.name] = process
+        log.debug("started", extra={"program": program.name, "pid": process.pid})
+        if self._stopping.is_set():  # it was asked to stop while this one was being started
+            process.terminate()
+        return process
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return

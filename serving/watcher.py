@@ -1,0 +1,140 @@
+"""Bring into a worker what the syncer has posted: load the new version beside the old one, then swap one reference.
+
+One thread a worker. The only writer of the worker's lineup.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from serving import posted
+from serving.errors import VersionRefused
+from serving.lineup import Lineup, Served, Standing
+from serving.posted import Posting, Refusal
+from serving.protocol import Model, Version
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.1
+LONGEST_RETRY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a version becomes a model, and up to how many rows that model is called at once."""
+
+    load: Callable[[Path], Model]
+    inline_rows: Callable[[Model], int]
+    preload: Callable[[], None] = lambda: None
+    """Imports what versions that need their own library need."""
+
+
+@dataclass
+class Failure:
+    """A version that this worker could not load, and when it tries again."""
+
+    version: Version
+    reason: str
+    times: int
+    not_before: float
+
+
+class Watcher:
+    def __init__(self, store: Path, lineup: Lineup, loading: Loading) -> None:
+        self._store, self._lineup, self._loading = store, lineup, loading
+        self._seen: object = None
+        self._postings: dict[str, Posting] = {}
+        self._failures: dict[str, Failure] = {}
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        # A daemon: a model that hangs while it loads must not keep the process from ending.
+        threading.Thread(target=self._watch, name="watcher", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.look()
+            except Exception:
+                log.exception("watching stumbled")
+            self._stopping.wait(LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Do what it takes to serve what is posted now."""
+        mark = self._mark()
+        if mark != self._seen:
+            self._postings = {each.name: each for each in posted.read(self._store)}
+            self._seen = mark
+        coming = [self._postings[name] for name in self._lineup.names if name in self._postings]
+        for posting in coming:
+            self._follow(posting)
+        if any(posting.library for posting in coming):
+            self._loading.preload()
+
+    def _mark(self) -> object:
+        """Differs when the file was replaced."""
+        try:
+            found = (self._store / posted.FILE).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _follow(self, posting: Posting) -> None:
+        standing = self._lineup.standing(posting.name)
+        served = standing.served
+        if served is not None and posting.version == served.version and posting.version.tags != served.version.tags:
+            served = replace(served, version=posting.version)
+        self._put(standing, _noted(posting, served, self._failures.get(posting.name)))
+        if posting.version is None or (served is not None and served.version == posting.version):
+            self._failures.pop(posting.name, None)
+            return
+        failure = self._failures.get(posting.name)
+        if failure is None or failure.version != posting.version or time.monotonic() >= failure.not_before:
+            self._load(posting, posting.version)
+
+    def _load(self, posting: Posting, version: Version) -> None:
+        began = time.perf_counter()
+        old = self._lineup.standing(posting.name).served
+        try:
+            model = self._loading.load(self._store / posting.folder)
+            served = Served(version, model, self._loading.inline_rows(model))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything; the old one goes on answering
+            self._failed(posting, version, error)
+            return
+        self._failures.pop(posting.name, None)
+        self._put(self._lineup.standing(posting.name), _noted(posting, served, None))
+        seconds = round(time.perf_counter() - began, 3)
+        extra = {"model": posting.name, "version": version.number, "runtime": model.runtime, "seconds": seconds}
+        log.info("model swapped", extra={**extra, "previous": old.version.number if old else None})
+
+    def _failed(self, posting: Posting, version: Version, error: BaseException) -> None:
+        said = str(error) if isinstance(error, VersionRefused) else f"{type(error).__name__}: {error}"
+        before = self._failures.get(posting.name)
+        times = before.times + 1 if before and before.version == version else 1
+        wait = min(2**times, LONGEST_RETRY_SECONDS)
+        failure = Failure(version, said.splitlines()[0][:500], times, time.monotonic() + wait)
+        self._failures[posting.name] = failure
+        standing = self._lineup.standing(posting.name)
+        self._put(standing, _noted(posting, standing.served, failure))
+        extra = {"model": posting.name, "version": version.number, "reason": failure.reason, "retry_seconds": wait}
+        log.error("version refused", extra=extra)
+
+    def _put(self, old: Standing, new: Standing) -> None:
+        if new != old:
+            self._lineup.put(new)
+
+
+def _noted(posting: Posting, served: Served | None, failure: Failure | None) -> Standing:
+    waiting_for, refusal = posting.waiting_for, posting.refusal
+    if posting.version is not None:
+        waiting_for = f"version {posting.version.number} is being loaded"
+        if failure is not None and failure.version == posting.version:
+            refusal = Refusal(failure.version.number, failure.reason)
+            waiting_for = f"version {refusal.number} was refused: {refusal.reason}"
+    return Standing(posting.name, served, waiting_for, posting.disagreements, refusal, posting.registry_reachable)

@@ -1,0 +1,69 @@
+"""`python -m serving.worker`: one process that answers, over HTTP on an inherited socket and over gRPC.
+
+Started by `supervisor.py`. Talks to no registry: what it serves is posted in the store.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+
+from dotenv import load_dotenv
+
+from serving import lifeline, logs, settings
+
+SHUTDOWN_SECONDS = 3
+"""How long requests that run at SIGTERM may still take."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m serving.worker", description=__doc__)
+    parser.add_argument("--listen", type=int, required=True, help="file descriptor of the listening socket")
+    parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
+    words = parser.parse_args()
+    load_dotenv(".env")
+    chosen = settings.read()
+    logs.configure(chosen.log_level, sys.stderr)
+    lifeline.end_with_parent(sys.argv)
+
+    import uvicorn
+
+    from serving.app import create
+
+    config = uvicorn.Config(
+        create(chosen),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again once it has shut down; ending here with a status is what we want from it.
+    signal.signal(signal.SIGTERM, _ended)
+    signal.signal(signal.SIGINT, _ended)
+    server.run(sockets=[socket.socket(fileno=words.listen)])
+    return 0 if server.started else 1
+
+
+def _ended(_signal: int, _frame: FrameType | None) -> None:
+    pass
+
+
+def _exit(status: int) -> None:
+    """End now. Python would wait for its threads, and one may be in a model that hangs."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        os._exit(status)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    _exit(main())

@@ -1,0 +1,80 @@
+"""Load from generators written in C: wrk for HTTP, h2load (nghttp2) for gRPC. To 127.0.0.1 only, for seconds only."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
+_SCRIPT = """
+local file = io.open("{body}", "rb")
+wrk.method, wrk.body = "POST", file:read("*a")
+wrk.headers["Content-Type"] = "{media_type}"
+file:close()
+"""
+
+
+class LoadFailed(Exception):
+    """Something other than a 200 came back, or the generator is missing."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one load: answers a second, and the times of half and of 99 % of them in milliseconds."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def missing() -> list[str]:
+    """Debian packages whose generators are not on the PATH."""
+    return [package for tool, package in (("wrk", "wrk"), ("h2load", "nghttp2-client")) if not shutil.which(tool)]
+
+
+def http(port: int, body: Path, *, connections: int, seconds: int) -> Measured:
+    """POST `body`, JSON, to /invocations."""
+    script = body.with_suffix(".lua")
+    script.write_text(_SCRIPT.format(body=body, media_type="application/json"))
+    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s", str(script)]
+    said = _run([*words, f"http://127.0.0.1:{port}/invocations"])
+    if "Non-2xx" in said:
+        raise LoadFailed(f"not every answer was a 200:\n{said}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    if rate is None:
+        raise LoadFailed(said)
+    return Measured(float(rate[1]), _percentile(said, "50"), _percentile(said, "99"))
+
+
+def grpc(port: int, method: str, message: bytes, *, connections: int, seconds: int, folder: Path) -> Measured:
+    """Unary calls of `method`, one at a time on each connection."""
+    body, log = folder / "message.bin", folder / "h2load.log"
+    body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
+    log.unlink(missing_ok=True)
+    # Half a second for the connections; h2load leaves that part out of its figures.
+    words = ["h2load", "-t1", f"-c{connections}", "-m1", f"-D{seconds}", "--warm-up-time=1s", f"--log-file={log}"]
+    headers = ["-H", "content-type: application/grpc", "-H", "te: trailers", "-d", str(body)]
+    said = _run([*words, *headers, f"http://127.0.0.1:{port}{method}"])
+    found = re.search(r"finished in [\d.]+s, ([\d.]+) req/s", said)
+    failed = re.search(r"(\d+) failed, (\d+) errored", said)
+    if found is None or failed is None or failed[0] != "0 failed, 0 errored":
+        raise LoadFailed(said)
+    times = np.loadtxt(log, usecols=2) / 1000
+    return Measured(float(found[1]), float(np.percentile(times, 50)), float(np.percentile(times, 99)))
+
+
+def _percentile(said: str, which: str) -> float:
+    found = re.search(rf"^\s+{which}%\s+([\d.]+)(us|ms|s|m)$", said, re.MULTILINE)
+    if found is None:
+        raise LoadFailed(said)
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _run(words: list[str]) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode:
+        raise LoadFailed(done.stdout + done.stderr)
+    return done.stdout

@@ -1,0 +1,111 @@
+"""The servers that are measured, each a real process with two workers; started when the block is entered."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.bench.models import Made
+from tests.servers import Server, eventually, free_port, server
+from tests.workspace import quiet_environment
+
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Target:
+    name: str
+    servers: tuple[Server, ...]
+    grpc_port: int = 0
+
+    @property
+    def port(self) -> int:
+        return self.servers[0].port
+
+    @property
+    def worker_mb(self) -> float:
+        """Resident memory of the largest process of the server."""
+        return float(max(process.memory_info().rss for process in self._processes()) / 1e6)
+
+    def loaded(self) -> list[str]:
+        """The shared libraries that its workers have in memory."""
+        maps = [Path(f"/proc/{process.pid}/maps").read_text() for process in self._processes() if _is_worker(process)]
+        return sorted({line.split()[-1] for text in maps for line in text.splitlines() if ".so" in line})
+
+    def _processes(self) -> list[psutil.Process]:
+        firsts = [psutil.Process(each.process.pid) for each in self.servers]
+        return [*firsts, *(child for first in firsts for child in first.children(recursive=True) if _answers(child))]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    return "serving.worker" in process.cmdline()
+
+
+def _answers(process: psutil.Process) -> bool:
+    """Not the syncer and its trial, which answer no request."""
+    return not {"serving.syncer", "serving.trial"} & set(process.cmdline())
+
+
+@contextmanager
+def floor(folder: Path) -> Iterator[Target]:
+    """Bare FastAPI under uvicorn."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "tests.bench.floors:app", f"--port={port}", f"--workers={WORKERS}"]
+    quiet = ["--no-access-log", "--log-level=warning"]
+    with server("floor", [*command, *quiet], port=port, env=quiet_environment(), folder=folder, ready="/docs") as one:
+        yield Target("bare FastAPI", (one,))
+
+
+@contextmanager
+def echo(folder: Path) -> Iterator[Target]:
+    """An empty grpc.aio server: as many processes as there are workers, on one port."""
+    port, env, each = free_port(), quiet_environment(), list[Server]()
+    with ExitStack() as running:
+        for number in range(WORKERS):
+            command = [sys.executable, "-m", "tests.bench.floors", str(port)]
+            name = f"echo-{number}"
+            each.append(running.enter_context(server(name, command, port=port, env=env, folder=folder, ready=None)))
+        yield Target("empty grpc.aio echo", tuple(each), port)
+
+
+@contextmanager
+def mlflow_serve(made: Made, model: str, folder: Path) -> Iterator[Target]:
+    port, env = free_port(), {**quiet_environment(), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(made.folder(model)), "-p", str(port)]
+    words = ["--env-manager", "local", "--workers", str(WORKERS)]
+    with server(f"mlflow-{model}", [*command, *words], port=port, env=env, folder=folder, ready="/ping") as one:
+        yield Target("mlflow models serve", (one,))
+
+
+@contextmanager
+def slipway(made: Made, model: str, runtime: str, folder: Path) -> Iterator[Target]:
+    """From the store alone: the registry is not there, which is not noticed by whoever asks for predictions."""
+    port, grpc_port = free_port(), free_port()
+    env = {
+        **quiet_environment(),
+        "SLIPWAY_ENV": "local",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+        "SERVING_MODELS": model,
+        "SERVING_STORE": str(made.store),
+        "SERVING_PORT": str(port),
+        "SERVING_GRPC_PORT": str(grpc_port),
+        "SERVING_WORKERS": str(WORKERS),
+        "SERVING_RUNTIME": runtime,
+        "SERVING_LOG_LEVEL": "warning",
+        "SERVING_POLL_SECONDS": "60",
+    }
+    name = f"slipway-{model}-{runtime}"
+    command = [sys.executable, "-m", "serving"]
+    with server(name, command, port=port, env=env, folder=folder, ready="/ping") as one:
+        eventually(lambda: _ready(one, model, runtime), seconds=90)
+        yield Target(f"Slipway, {runtime}", (one,), grpc_port)
+
+
+def _ready(one: Server, model: str, runtime: str) -> bool:
+    """Both workers are, if twenty answers in a row say so."""
+    answers = [httpx.get(f"{one.url}/v2/models/{model}", timeout=5) for _ in range(20)]
+    return all(each.status_code == 200 and each.json()["runtime"] == runtime for each in answers)
