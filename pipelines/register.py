@@ -1,12 +1,14 @@
-"""Stage `register`: the best run becomes a version of the registered model, once.
+"""Stage `register`: the best run becomes a version of the registered model, once, with an ONNX twin where one is equal.
 
 The DAG ends here; `promote` is a command, because it changes the world.
 """
 
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 
-from pipelines import data, tracking
+from pipelines import data, tracking, twin
 from pipelines.cli import stage_params
 from pipelines.errors import run
 from pipelines.progress import say
@@ -36,6 +38,17 @@ def main() -> None:
     registered = Registered(model=registry.model, version=version.version, run_id=best.run_id)
     data.write_json(VERSION, registered.model_dump())
     say(f"register: {best.name} {'is now' if new else 'was already'} version {version.version} of {registry.model}")
+    _copy(registry, version)
+
+
+def _copy(registry: Registry, version: ModelVersion) -> None:
+    """The ONNX twin, measured on the held-out rows; one that is there already stays, for the model is the same."""
+    if version.tags.get(twin.TAG, "").startswith(twin.PUBLISHED):
+        return
+    rows = pd.read_parquet(data.TEST)[data.load_schema().names] if data.TEST.exists() else None
+    said = twin.publish(registry, version, rows)
+    made = said.startswith(twin.PUBLISHED)
+    say(f"register: ONNX twin {said}" if made else f"register: no ONNX twin: {said.removeprefix('none: ')}")
 
 
 def _lineage(best: Run) -> dict[str, str]:

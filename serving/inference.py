@@ -1,5 +1,6 @@
 """From named tensors to named tensors: what both transports of the Open Inference Protocol do between their ends."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,9 @@ from serving.interface import PREDICTIONS, output_name
 from serving.lineup import Lineup, Served
 from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Array, Model, NotRows, Rows
 
+LOOK_SECONDS = 0.05
+PATIENCE_LOOKS = 400
+
 Outputs = Sequence[tuple[str, Array]]
 
 
@@ -19,6 +23,18 @@ def served_as(lineup: Lineup, name: str, version: str) -> Served:
     if version and version != str(served.version.number):
         raise UnknownVersion(name, served.version.number)
     return served
+
+
+async def served_soon(lineup: Lineup, name: str, version: str = "") -> Served:
+    """As `served_as`; while the first version is being loaded here, it is waited for a while.
+
+    Workers load side by side: without it one would refuse what the other already answers.
+    """
+    for _ in range(PATIENCE_LOOKS):
+        if not lineup.standing(name).coming:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    return served_as(lineup, name, version)
 
 
 def rows_of(served: Served, tensors: Sequence[tuple[str, Array]], params: Mapping[str, object] | None) -> Rows:

@@ -30,6 +30,8 @@ class Standing:
     disagreements: tuple[str, ...] = ()
     refusal: Refusal | None = None
     registry_reachable: bool = True
+    coming: bool = False
+    """Is the first version being loaded, so that a moment's patience will help?"""
 
     @property
     def why_not(self) -> str:

@@ -5,7 +5,9 @@ follow the original, and without it the twin is not used.
 """
 
 import hashlib
+import math
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +15,7 @@ import msgspec
 import numpy as np
 
 from serving.decoding import plan
-from serving.errors import VersionRefused
+from serving.errors import RowsRefused, VersionRefused
 from serving.mlmodel import MlModel
 from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Array, Block, Rows
 
@@ -21,6 +23,10 @@ GRAPH = "model.onnx"
 CARD = "twin.json"
 TOLERANCE = 1e-5
 """Relative; what is served as the same model may not differ by more."""
+
+
+NO_CATEGORY = "\0"
+Feed = Callable[[tuple[Array, ...]], Array]
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -31,7 +37,9 @@ class Input(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] | None = None
     tensor: str | None = None
     missing: str | None = None
-    """What a string column's missing value is called in the graph."""
+    """What a missing text is called in the graph; None: the model refuses gaps."""
+    takes: tuple[str, ...] = ()
+    """`nan` and `inf`, where the model itself takes such numbers."""
 
 
 class Parity(msgspec.Struct, frozen=True):
@@ -67,7 +75,8 @@ class OnnxModel:
         return Answer((self._run(self._asked[rows.method], feeds)[0],))
 
     def invoke(self, media_type: str, body: bytes) -> bytes:
-        raise NotImplementedError("a twin is only made for signatures that have a plan")
+        self.plan.rows(media_type, body)  # a twin is only made for signatures that have a plan: it says what is wrong
+        raise NotImplementedError
 
 
 def load(about: MlModel) -> OnnxModel | None:
@@ -86,7 +95,7 @@ def load(about: MlModel) -> OnnxModel | None:
 
 
 def _verify(folder: Path, card: Card) -> None:
-    if hashlib.sha256((folder / GRAPH).read_bytes()).hexdigest() != card.sha256:
+    if not (folder / GRAPH).is_file() or hashlib.sha256((folder / GRAPH).read_bytes()).hexdigest() != card.sha256:
         raise VersionRefused(f"{GRAPH} is not the file that was measured")
     parity = card.parity
     if not parity.labels_equal or not parity.largest_relative <= min(TOLERANCE, parity.tolerance) or parity.rows < 1:
@@ -102,38 +111,72 @@ def _session(graph: Path):  # type: ignore[no-untyped-def]  # onnxruntime has no
     # The workers are the parallelism; threads of its own would only spin beside them.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # each of its errors is a class of its own, with no other ancestor
+        raise VersionRefused(f"ONNX Runtime cannot load {GRAPH} ({type(error).__name__})") from error
 
 
-def _feed(wanted: Input, blocks: tuple[Block, ...]) -> Callable[[tuple[Array, ...]], Array]:
+def _feed(wanted: Input, blocks: tuple[Block, ...]) -> Feed:
     """From the plan's blocks to what the graph takes; decided once."""
-    dtype = np.dtype(object if wanted.dtype == "string" else wanted.dtype)
+    find = _finder(wanted, blocks)
+    names = wanted.columns or (wanted.tensor or "",)
+    if wanted.dtype == "string":
+        return lambda arrays: _texts(find(arrays), wanted.missing, names)
+    dtype = np.dtype(wanted.dtype)
+    if dtype.kind != "f" or {"nan", "inf"} <= set(wanted.takes):
+        return lambda arrays: find(arrays).astype(dtype, copy=False)
+
+    def numbers(arrays: tuple[Array, ...]) -> Array:
+        array = find(arrays).astype(dtype, copy=False)
+        # The sum of the squares says that all is well, in a microsecond: few rows need a second look.
+        if not math.isfinite(np.vdot(array, array)):
+            _refuse(array, wanted.takes, names)
+        return array
+
+    return numbers
+
+
+def _finder(wanted: Input, blocks: tuple[Block, ...]) -> Feed:
+    """The array of the plan that has what is wanted, or one gathered from several."""
     if wanted.columns is None:
         at = next((at for at, block in enumerate(blocks) if block.names == (wanted.tensor,)), 0)
-        return lambda arrays: arrays[at].astype(dtype, copy=False)
+        return itemgetter(at)
     for at, block in enumerate(blocks):
         if block.names == wanted.columns:
-            return _whole(at, dtype, wanted.missing)
-    return _gathered(wanted, blocks, dtype)
-
-
-def _whole(at: int, dtype: np.dtype, missing: str | None) -> Callable[[tuple[Array, ...]], Array]:
-    if missing is None:
-        return lambda arrays: arrays[at].astype(dtype, copy=False)
-    return lambda arrays: np.where(arrays[at] == None, missing, arrays[at])  # noqa: E711 - element by element
-
-
-def _gathered(wanted: Input, blocks: tuple[Block, ...], dtype: np.dtype) -> Callable[[tuple[Array, ...]], Array]:
+            return itemgetter(at)
     places = {name: (at, column) for at, block in enumerate(blocks) for column, name in enumerate(block.names)}
-    lacking = [name for name in wanted.columns or () if name not in places]
+    lacking = [name for name in wanted.columns if name not in places]
     if lacking:
         raise VersionRefused(f"{CARD} wants column {lacking[0]!r}, which the signature does not have")
-    chosen = [places[name] for name in wanted.columns or ()]
+    chosen = [places[name] for name in wanted.columns]
+    dtype = object if wanted.dtype == "string" else np.float64
 
     def gather(arrays: tuple[Array, ...]) -> Array:
         table = np.empty((len(arrays[0]), len(chosen)), dtype)
         for column, (at, source) in enumerate(chosen):
             table[:, column] = arrays[at][:, source]
-        return table if wanted.missing is None else np.where(table == None, wanted.missing, table)  # noqa: E711
+        return table
 
     return gather
+
+
+def _texts(table: Array, missing: str | None, names: tuple[str, ...]) -> Array:
+    """A gap as the graph calls it. What is no text is no category either, though it may look like one."""
+    flat = [each if type(each) is str else missing if each is None else NO_CATEGORY for each in table.flat]
+    if None in flat:
+        row, column = divmod(flat.index(None), table.shape[1])
+        raise RowsRefused(f"the model cannot predict this input; row {row + 1}, column '{names[column]}' has no text")
+    found = np.empty(len(flat), object)
+    found[:] = flat
+    return found.reshape(table.shape)
+
+
+def _refuse(array: Array, takes: tuple[str, ...], names: tuple[str, ...]) -> None:
+    """RowsRefused where there is what the model itself refuses."""
+    for kind, found in (("nan", np.isnan(array)), ("inf", np.isinf(array))):
+        if kind not in takes and found.any():
+            row, column = np.argwhere(found)[0].tolist()[:2]
+            got = "null" if kind == "nan" else "one that is too large"
+            where = f"row {row + 1}, column '{names[column if len(names) > 1 else 0]}'"
+            raise RowsRefused(f"the model cannot predict this input; {where}: expected a number, got {got}")

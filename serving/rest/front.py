@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving import logs
 from serving.engine import Engine
 from serving.errors import ServingError
-from serving.inference import served_as
+from serving.inference import served_soon
 from serving.lineup import Served
 from serving.protocol import JSON
 from serving.rest import infer, lines, mlflow, problems
@@ -95,7 +95,10 @@ class Front:
 
     async def _score(self, asked: Asked) -> Content | Lines:
         path = asked.scope["path"]
-        served = asked.served = self._engine.lineup.served(None if path == "/invocations" else _between(path))
+        name = self._engine.lineup.names[0] if path == "/invocations" else _between(path)
+        served = asked.served = self._engine.lineup.standing(name).served or await served_soon(
+            self._engine.lineup, name
+        )
         media_type = JSON
         content_type = asked.headers.get(b"content-type", b"")
         if content_type != b"application/json":
@@ -111,7 +114,7 @@ class Front:
 
     async def _infer(self, asked: Asked) -> Content:
         name, _, version = _between(asked.scope["path"]).partition("/versions/")
-        served = asked.served = served_as(self._engine.lineup, name, version)
+        served = asked.served = await served_soon(self._engine.lineup, name, version)
         body = await asked.body()
         headers = {infer.HEADER_LENGTH: length.decode("latin-1")} if (length := asked.headers.get(_LENGTH)) else {}
         answering = infer.infer(self._engine, served, headers, body, asked.call)

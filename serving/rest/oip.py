@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from serving import __version__, interface
 from serving.errors import NotReady
-from serving.inference import served_as
+from serving.inference import served_as, served_soon
 from serving.interface import TensorInfo
 from serving.lineup import Served, Standing
 from serving.rest.context import EngineOf, answered_by
@@ -36,6 +36,7 @@ async def ready(engine: EngineOf) -> dict[str, bool]:
 @router.get("/models/{name}", summary="Model metadata")
 @router.get("/models/{name}/versions/{version}", summary="Version metadata")
 async def model(request: Request, engine: EngineOf, name: str, version: str = "") -> dict[str, Any]:
+    await served_soon(engine.lineup, name)
     return _metadata(_served(request, engine, name, version), engine.lineup.standing(name))
 
 

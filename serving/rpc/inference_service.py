@@ -8,7 +8,7 @@ from contextlib import aclosing
 from serving import __version__, interface
 from serving.engine import Engine
 from serving.errors import NotReady
-from serving.inference import ask, rows_of, served_as
+from serving.inference import ask, rows_of, served_as, served_soon
 from serving.interface import TensorInfo
 from serving.rpc.codec import params_of, response_of, tensors_of
 from serving.rpc.exchange import Exchange
@@ -49,7 +49,7 @@ class InferenceService(GRPCInferenceServiceServicer):
 
     @answers
     async def ModelMetadata(self, request: pb.ModelMetadataRequest, exchange: Exchange) -> pb.ModelMetadataResponse:
-        served = served_as(self._engine.lineup, request.name, request.version)
+        served = await served_soon(self._engine.lineup, request.name, request.version)
         exchange.answered_by(served)
         return pb.ModelMetadataResponse(
             name=served.version.name,
@@ -84,7 +84,7 @@ class InferenceService(GRPCInferenceServiceServicer):
 
 async def infer(engine: Engine, request: pb.ModelInferRequest, exchange: Exchange) -> pb.ModelInferResponse:
     """The answer to one message; raw when its inputs were, as Triton's always are. Errors as ServingError."""
-    served = served_as(engine.lineup, request.model_name, request.model_version)
+    served = await served_soon(engine.lineup, request.model_name, request.model_version)
     exchange.answered_by(served)
     rows = rows_of(served, tensors_of(request), params_of(request))
     outputs = await ask(engine, served, rows, [each.name for each in request.outputs], exchange.call())

@@ -8,7 +8,7 @@ import numpy as np
 
 from serving.engine import Engine
 from serving.errors import InvalidInput, PredictionFailed, TooLarge
-from serving.inference import Outputs, ask, rows_of, served_as
+from serving.inference import Outputs, ask, rows_of, served_soon
 from serving.protocol import Rows
 from serving.rpc.codec import params_of, response_of, tensors_of
 from serving.rpc.exchange import Exchange
@@ -35,7 +35,7 @@ class PredictionsService(PredictionsServicer):
         self, request: pb.PredictStreamRequest, exchange: Exchange
     ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
         asked = request.infer
-        served = served_as(self._engine.lineup, asked.model_name, asked.model_version)
+        served = await served_soon(self._engine.lineup, asked.model_name, asked.model_version)
         exchange.answered_by(served)
         rows = rows_of(served, tensors_of(asked), params_of(asked))
         wanted, raw = [each.name for each in asked.outputs], bool(asked.raw_input_contents)
@@ -55,7 +55,7 @@ class PredictionsService(PredictionsServicer):
         async for request in requests:
             if asked is None or served is None:
                 asked = request.infer
-                served = served_as(self._engine.lineup, asked.model_name, asked.model_version)
+                served = await served_soon(self._engine.lineup, asked.model_name, asked.model_version)
                 exchange.answered_by(served)
                 params, wanted = params_of(asked), [each.name for each in asked.outputs]
             rows = rows_of(served, tensors_of(request.infer), params)

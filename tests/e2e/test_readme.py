@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.e2e.driver import Platform
-from tests.servers import ROOT
+from tests.servers import ROOT, eventually, free_port, server
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", README, re.DOTALL)
@@ -32,6 +32,16 @@ def test_what_stands_for_make_is_what_make_runs() -> None:
         assert command == f"python -m {recipe.group(1)}"
 
 
+def serves(said: str, platform: Platform) -> None:
+    """A block that starts a server answers until it is stopped."""
+    port, folder = free_port(), platform.workspace.folder
+    there = said.replace("8010", str(port)).replace("8011", str(free_port()))
+    loaded = "set -a; source .env; set +a"  # as an earlier block of the README has it
+    command = ["bash", "-euc", f"cd {shlex.quote(str(folder))}; {loaded}; {there}"]
+    with server("another", command, port=port, env=platform.workspace.env, folder=folder, ready="/ping") as running:
+        eventually(lambda: running.finds("/v2/health/ready"), seconds=60)
+
+
 @pytest.mark.slow
 def test_every_command_of_the_readme_works_after_the_demo(alone: Platform) -> None:
     alone.demo()
@@ -40,6 +50,9 @@ def test_every_command_of_the_readme_works_after_the_demo(alone: Platform) -> No
         if "make demo" in text or "make compose-up" in text:  # run by tests of their own
             continue
         said = script(text, alone)
+        if "python -m serving" in text:
+            serves(said, alone)
+            continue
         if language == "python":
             said = f"{shlex.quote(sys.executable)} -c {shlex.quote(said)}"
         out = alone.workspace.command("bash", "-euc", said)

@@ -1,0 +1,1 @@
+"""A fitted model as an ONNX graph. `pipelines/parity.py` measures whether it answers as the model does."""
