@@ -24,7 +24,7 @@ GRACE_SECONDS = 3
 
 def create(settings: Settings) -> FastAPI:
     """An app that answers with what is posted in the store while it runs, over gRPC too."""
-    lineup = Lineup(settings.models)
+    lineup = Lineup(settings.models, coming=True)
     batching = settings.batching
     engine = Engine(lineup, Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows))
     loading = Loading(partial(model.load, runtime=settings.runtime), model.inline_rows, model.preload)

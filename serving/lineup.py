@@ -41,9 +41,10 @@ class Standing:
 
 
 class Lineup:
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], *, coming: bool = False) -> None:
+        """`coming`: somebody is about to put what is known; until then it is worth waiting."""
         self.names = names
-        self._standings = {name: Standing(name) for name in names}
+        self._standings = {name: Standing(name, coming=coming) for name in names}
 
     def __iter__(self) -> Iterator[Standing]:
         return iter(self._standings.values())

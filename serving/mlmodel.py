@@ -42,7 +42,10 @@ class MlModel:
 
 def read(folder: Path) -> MlModel:
     """OSError, or ValueError when it is not such a file."""
-    content = yaml.load((folder / FILE).read_text(), yaml.CSafeLoader)
+    try:
+        content = yaml.load((folder / FILE).read_text(), yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{FILE} is not YAML") from error
     if not isinstance(content, dict):
         raise ValueError(f"{FILE} is not a mapping")
     signature = content.get("signature") or {}

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from serving import mlmodel, twin
-from serving.errors import VersionRefused
+from serving.errors import InvalidInput, VersionRefused
 from serving.mlmodel import MlModel
 from serving.protocol import JSON, Decoder, Model, Rows, Unplanned
 
@@ -102,6 +102,10 @@ def _example(model: Model) -> Rows | None:
     try:
         return decoder.fast(model.example.encode())
     except Unplanned:
+        pass
+    try:
+        return decoder.rows(JSON, model.example.encode())
+    except InvalidInput:
         return None
 
 

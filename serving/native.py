@@ -3,6 +3,7 @@
 Used only where it answers the version's own example as pyfunc does. The rows were checked when they were decoded.
 """
 
+import copy
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -73,10 +74,30 @@ def _calls(pyfunc: PyfuncModel) -> dict[str, Call]:
         return {}
     if hasattr(raw, "inplace_predict"):  # xgboost's own Booster, which wants a matrix of its own otherwise
         return {PREDICT: raw.inplace_predict}
+    raw = _by_position(raw, [each.name for each in pyfunc.signature.inputs])
     calls: dict[str, Call] = {PREDICT: raw.predict}
     if hasattr(raw, "predict_proba"):
         calls[PREDICT_PROBA] = raw.predict_proba
     return calls
+
+
+def _by_position(raw: Any, names: list[str | None]) -> Any:
+    """A scikit-learn pipeline that picks columns by name, as one that picks them by place; anything else as it is."""
+    first: Any = raw.steps[0][1] if getattr(raw, "steps", None) else None
+    if not hasattr(first, "transformers_") or not hasattr(first, "feature_names_in_"):
+        return raw
+    # Shallow: the fitted parts are shared with the original, which pyfunc goes on using.
+    chooser, pipeline = copy.copy(first), copy.copy(raw)
+    chooser.transformers_ = [(name, part, _places(columns, names)) for name, part, columns in first.transformers_]
+    del chooser.feature_names_in_
+    pipeline.steps = [(raw.steps[0][0], chooser), *raw.steps[1:]]
+    return pipeline
+
+
+def _places(columns: Any, names: list[str | None]) -> Any:
+    if isinstance(columns, list) and all(isinstance(each, str) for each in columns):
+        return [names.index(each) for each in columns]
+    return columns
 
 
 def _torch(module: Any) -> Call:

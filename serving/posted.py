@@ -3,6 +3,7 @@
 The syncer's `Board` writes it, each worker's `Watcher` reads it; neither needs the other to be there.
 """
 
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import msgspec
 
 from serving.protocol import Version
+
+log = logging.getLogger(__name__)
 
 FILE = "lineup.json"
 
@@ -46,7 +49,7 @@ class Board:
         """Goes on with what an earlier syncer has posted, where its files are still there."""
         self.names = names
         self._file = store / FILE
-        known = {each.name: each for each in read(store) if each.version is None or (store / each.folder).is_dir()}
+        known = {each.name: each for each in _before(store) if each.version is None or (store / each.folder).is_dir()}
         self._postings = {name: known.get(name, Posting(name)) for name in names}
         self._lock = threading.Lock()
         self._written = b""
@@ -64,6 +67,14 @@ class Board:
                 fresh.write_bytes(text)
                 fresh.replace(self._file)
                 self._written = text
+
+
+def _before(store: Path) -> tuple[Posting, ...]:
+    try:
+        return read(store)
+    except ValueError as error:  # what the registry says will be posted anew
+        log.warning("lineup not readable", extra={"reason": str(error)})
+        return ()
 
 
 def read(store: Path) -> tuple[Posting, ...]:

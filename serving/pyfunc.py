@@ -4,6 +4,8 @@
 # Half of MLflow's functions have no annotations.
 
 import io
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,9 @@ from serving.protocol import CSV, PARQUET, PREDICT, Answer, Decoder, NotRows, Ro
 
 STOCK = frozenset({"sklearn", "xgboost", "lightgbm", "catboost", "pytorch"})
 """Flavours whose answer to a row does not depend on the rows beside it. What a PythonModel does, nobody knows."""
+
+_CODE = "code"
+"""The folder in which a version brings modules of its own."""
 
 CALLERS_FAULT = (ValueError, TypeError, LookupError)
 """What models raise for rows they cannot predict, as in MLflow's own server."""
@@ -96,7 +101,20 @@ class PyfuncModel:
 
 def load(about: MlModel) -> PyfuncModel:
     """Raises whatever the model's own loader raises."""
+    _forget_older_code(about)
     return PyfuncModel(about, load_model(str(about.folder)))
+
+
+def _forget_older_code(about: MlModel) -> None:
+    """Python keeps modules by name: those of the version before would be taken for this one's."""
+    code, store = about.folder.absolute() / _CODE, about.folder.absolute().parent.parent
+    own = {each.stem for each in code.glob("*")}
+    for name, module in list(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "")
+        if name.partition(".")[0] not in own or not file.is_relative_to(store) or file.is_relative_to(code):
+            continue
+        if file.relative_to(store).parts[2:3] == (_CODE,):
+            del sys.modules[name]
 
 
 def refused(error: Exception, decoder: Decoder | None, rows: Rows) -> RowsRefused:

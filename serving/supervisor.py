@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from serving.lifeline import FLAG
@@ -61,11 +62,13 @@ class _Supervisor:
         tasks = [asyncio.create_task(self._keep(program)) for program in self._programs]
         await self._stopping.wait()
         for process in self._running.values():
-            process.terminate()
+            with suppress(ProcessLookupError):  # it ended by itself just now
+                process.terminate()
         _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
         for name, process in self._running.items():
             log.warning("killed", extra={"program": name})
-            process.kill()
+            with suppress(ProcessLookupError):
+                process.kill()
         if late:
             await asyncio.wait(late)
         return 1 if late else 0
@@ -74,8 +77,11 @@ class _Supervisor:
         deaths = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = await self._start(program)
-            status = await process.wait()
+            try:
+                process = await self._start(program)
+                status: int | str = await process.wait()
+            except OSError as error:  # no memory for another process, perhaps: not for ever
+                status = f"not started: {error.strerror}"
             self._running.pop(program.name, None)
             if self._stopping.is_set():
                 return
@@ -98,7 +104,8 @@ class _Supervisor:
         self._running[program.name] = process
         log.debug("started", extra={"program": program.name, "pid": process.pid})
         if self._stopping.is_set():  # it was asked to stop while this one was being started
-            process.terminate()
+            with suppress(ProcessLookupError):
+                process.terminate()
         return process
 
     async def _pause(self, seconds: float) -> None:

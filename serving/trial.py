@@ -5,7 +5,9 @@ The child stays for the next version, so that its imports are paid once; `python
 
 import logging
 import os
+import select
 import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -51,21 +53,22 @@ class Trial:
 
     def close(self) -> None:
         if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+            with self._child:  # which waits for it, and closes its pipes
+                self._child.kill()
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._child is not None and self._child.poll() is None:
             return self._child
+        self.close()
         command = [sys.executable, "-m", "serving.trial"]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, env=self._environment)
 
     def _asked(self, child: "subprocess.Popen[bytes]", folder: Path) -> str | None:
         assert child.stdin is not None  # noqa: S101 - both are pipes, made in _running
         assert child.stdout is not None  # noqa: S101
         try:
             child.stdin.write(str(folder.resolve()).encode() + b"\n")
-            child.stdin.flush()
             line = _line(child.stdout, self._patience_seconds)
         except BrokenPipeError:
             line = b""
@@ -95,6 +98,14 @@ def _answer(load: Callable[[Path], object], folder: Path) -> Said:
     return Said()
 
 
+def _end_with_parent() -> None:
+    """A model that hangs would not see that nobody waits for it any more."""
+    gone = select.poll()
+    gone.register(sys.stdin.fileno(), 0)  # nothing but that the other side is closed
+    gone.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> None:
     from serving import logs, model, settings
 
@@ -104,6 +115,7 @@ def main() -> None:
     # A model may print: what it prints must not be taken for an answer.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    threading.Thread(target=_end_with_parent, name="lifeline", daemon=True).start()
     if chosen.runtime != "onnx":
         model.preload()
     for line in sys.stdin.buffer:

@@ -69,9 +69,12 @@ class Watcher:
         """Do what it takes to serve what is posted now."""
         mark = self._mark()
         if mark != self._seen:
-            self._postings = {each.name: each for each in posted.read(self._store)}
+            try:
+                self._postings = {each.name: each for each in posted.read(self._store)}
+            except ValueError as error:  # said once: only another file can be better
+                log.error("lineup not readable", extra={"reason": str(error)})
             self._seen = mark
-        coming = [self._postings[name] for name in self._lineup.names if name in self._postings]
+        coming = [self._postings.get(name, Posting(name)) for name in self._lineup.names]
         for posting in coming:
             self._follow(posting)
         if any(posting.library for posting in coming):
@@ -126,15 +129,17 @@ class Watcher:
         log.error("version refused", extra=extra)
 
     def _put(self, old: Standing, new: Standing) -> None:
-        if new != old:
+        if new != old or new.served is not old.served:  # versions with other tags are equal
             self._lineup.put(new)
 
 
 def _noted(posting: Posting, served: Served | None, failure: Failure | None) -> Standing:
-    waiting_for, refusal = posting.waiting_for, posting.refusal
+    waiting_for, refusal, coming = posting.waiting_for, posting.refusal, False
     if posting.version is not None:
+        coming = served is None and failure is None
         waiting_for = f"version {posting.version.number} is being loaded"
         if failure is not None and failure.version == posting.version:
             refusal = Refusal(failure.version.number, failure.reason)
             waiting_for = f"version {refusal.number} was refused: {refusal.reason}"
-    return Standing(posting.name, served, waiting_for, posting.disagreements, refusal, posting.registry_reachable)
+    noticed = (posting.disagreements, refusal, posting.registry_reachable)
+    return Standing(posting.name, served, waiting_for, *noticed, coming)

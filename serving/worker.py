@@ -44,15 +44,16 @@ def main() -> int:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     server = uvicorn.Server(config)
-    # uvicorn raises the signal again once it has shut down; ending here with a status is what we want from it.
-    signal.signal(signal.SIGTERM, _ended)
-    signal.signal(signal.SIGINT, _ended)
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn raises the signal again once it has shut down; ending here with a status is what we want from it. And one
+    # that comes before it listens for them must not be lost.
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
     server.run(sockets=[socket.socket(fileno=words.listen)])
     return 0 if server.started else 1
-
-
-def _ended(_signal: int, _frame: FrameType | None) -> None:
-    pass
 
 
 def _exit(status: int) -> None:

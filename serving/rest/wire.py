@@ -37,11 +37,13 @@ class Asked:
     async def body(self) -> bytes:
         """Whole. TooLarge, before it is read where its length says so; CallerGone."""
         length = self.headers.get(b"content-length", b"0")
-        if len(length) > 5 and int(length) > self.largest_body:
+        if int(length) > self.largest_body:
             raise self._too_large()
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             whole: bytes = message.get("body", b"")
+            if len(whole) > self.largest_body:
+                raise self._too_large()
             return whole
         parts, size = [message], 0
         while parts[-1]["type"] == "http.request":

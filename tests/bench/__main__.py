@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from tests.bench import loads, targets
 from tests.bench.calls import infer_request
-from tests.bench.models import MODELS, ROWS, Made, make
+from tests.bench.models import MODELS, ROWS, Made, made_in
 from tests.bench.report import Line, markdown
 from tests.bench.targets import Target
 from tests.servers import ROOT
@@ -63,6 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--seconds", type=int, default=4, help="of each load")
     parser.add_argument("--models", nargs="*", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--keep", type=Path, help="folder for the models, so that the next run need not train them")
     words = parser.parse_args()
     lacking = loads.missing()
     if lacking:
@@ -72,7 +73,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as name:
         folder = Path(name)
         console.print("bench: training the models and making their twins")
-        bench = Bench(make(folder), folder, seconds=words.seconds)
+        bench = Bench(made_in(words.keep or folder), folder, seconds=words.seconds)
         lines: list[Line] = []
         with Progress(console=console) as progress:
             steps = 6 + len(words.models) * (4 + 4 * len(RUNTIMES) + 4)

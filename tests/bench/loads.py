@@ -67,7 +67,7 @@ def grpc(port: int, method: str, message: bytes, *, connections: int, seconds: i
 
 
 def _percentile(said: str, which: str) -> float:
-    found = re.search(rf"^\s+{which}%\s+([\d.]+)(us|ms|s|m)$", said, re.MULTILINE)
+    found = re.search(rf"^\s+{which}%\s+([\d.]+)(us|ms|s|m)\s*$", said, re.MULTILINE)
     if found is None:
         raise LoadFailed(said)
     return float(found[1]) * _UNITS[found[2]]

@@ -107,5 +107,5 @@ def slipway(made: Made, model: str, runtime: str, folder: Path) -> Iterator[Targ
 
 def _ready(one: Server, model: str, runtime: str) -> bool:
     """Both workers are, if twenty answers in a row say so."""
-    answers = [httpx.get(f"{one.url}/v2/models/{model}", timeout=5) for _ in range(20)]
+    answers = [httpx.get(f"{one.url}/v2/models/{model}", timeout=60) for _ in range(20)]
     return all(each.status_code == 200 and each.json()["runtime"] == runtime for each in answers)

@@ -1,10 +1,21 @@
 import asyncio
+import gc
 import threading
+import time
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
+import numpy as np
+import pytest
+
 from serving.engine import Call, Engine
+from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed
 from serving.lineup import Lineup, Served
+from serving.protocol import PREDICT_PROBA, Answer, Rows
 from tests.fakes import FakeModel, a_version
+from tests.serving.tensor_models import Held, TensorModel, put, total
 
 
 async def test_a_request_that_runs_during_a_swap_is_answered_by_its_own_version(lineup: Lineup) -> None:
@@ -26,3 +37,156 @@ async def test_a_request_that_runs_during_a_swap_is_answered_by_its_own_version(
     release.set()
 
     assert await running == b"old"
+
+
+THREE_ROWS = Rows((np.array([[1.0, 2, 3]] * 3),), 3)
+
+
+@pytest.fixture
+def engine(lineup: Lineup) -> Iterator[Engine]:
+    made = Engine(lineup)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("inline_rows", "at_once"), [(0, False), (2, False), (3, True)])
+def test_only_so_many_rows_as_are_quick_are_answered_at_once(engine: Engine, inline_rows: int, at_once: bool) -> None:
+    call = Call()
+
+    answer = engine.at_once(put(engine.lineup, inline_rows=inline_rows), THREE_ROWS, call)
+
+    assert (answer is not None) is at_once
+    assert (call.predict > 0) is at_once
+
+
+async def test_more_rows_are_answered_off_the_event_loop(engine: Engine) -> None:
+    threads: list[threading.Thread] = []
+
+    def remember(rows: Rows) -> Answer:
+        threads.append(threading.current_thread())
+        return total(rows)
+
+    served = put(engine.lineup, TensorModel(answers=remember), inline_rows=2)
+
+    assert (await engine.answer(served, THREE_ROWS, Call())).outputs[0].tolist() == [6, 6, 6]
+    assert threads[0] is not threading.current_thread()
+
+
+@pytest.mark.parametrize("inline_rows", [0, 8])
+async def test_a_model_without_probabilities_says_so(engine: Engine, inline_rows: int) -> None:
+    served = put(engine.lineup, TensorModel(probabilities=False), inline_rows=inline_rows)
+    asked = Rows(THREE_ROWS.blocks, 3, PREDICT_PROBA)
+
+    with pytest.raises(NoProbabilities, match="model 'iris' has no predict_proba"):
+        await engine.answer(served, asked, Call())
+
+
+async def test_no_probabilities_is_a_400(client: httpx.AsyncClient, lineup: Lineup) -> None:
+    put(lineup, TensorModel(probabilities=False))
+    body = {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1, 2, 3]]}, "params": {"predict_proba": True}}
+
+    answer = await client.post("/invocations", json=body)
+
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:slipway:problem:no-probabilities")
+
+
+@pytest.mark.parametrize("inline_rows", [0, 8])
+async def test_a_deadline_that_has_passed_is_told_and_nothing_predicted(engine: Engine, inline_rows: int) -> None:
+    held = Held()
+    served = put(engine.lineup, TensorModel(answers=held), inline_rows=inline_rows)
+
+    with pytest.raises(DeadlineExpired):
+        await engine.answer(served, THREE_ROWS, Call(deadline=time.monotonic()))
+
+    assert held.seen == []
+
+
+async def test_a_deadline_that_passes_while_the_model_works_ends_the_waiting(engine: Engine) -> None:
+    held = Held()
+    served = put(engine.lineup, TensorModel(answers=held), inline_rows=0)
+
+    with pytest.raises(DeadlineExpired):
+        await engine.answer(served, THREE_ROWS, Call(deadline=time.monotonic() + 0.05))
+
+    held.release.set()
+    assert (await engine.answer(served, THREE_ROWS, Call())).outputs[0].tolist() == [6, 6, 6]
+
+
+@pytest.mark.parametrize("inline_rows", [0, 8])
+async def test_what_a_model_raises_is_a_failed_prediction_with_its_cause(engine: Engine, inline_rows: int) -> None:
+    def broken(_rows: Rows) -> Answer:
+        raise ZeroDivisionError
+
+    served = put(engine.lineup, TensorModel(answers=broken), inline_rows=inline_rows)
+
+    with pytest.raises(PredictionFailed) as failed:
+        await engine.answer(served, THREE_ROWS, Call())
+
+    assert isinstance(failed.value.__cause__, ZeroDivisionError)
+
+
+async def test_a_busy_model_does_not_hold_up_another_one(engine: Engine) -> None:
+    held = Held()
+    busy = put(engine.lineup, TensorModel(answers=held), inline_rows=0)
+    waiting = [asyncio.create_task(engine.answer(busy, THREE_ROWS, Call())) for _ in range(50)]
+    await asyncio.to_thread(held.started.wait, 20)
+    engine.lineup.put(replace(engine.lineup.standing("wine"), served=Served(a_version(1, name="wine"), TensorModel())))
+
+    other = await asyncio.wait_for(engine.answer(engine.lineup.served("wine"), THREE_ROWS, Call()), 20)
+
+    assert other.outputs[0].tolist() == [6, 6, 6]
+    held.release.set()
+    assert len(await asyncio.gather(*waiting)) == 50
+    assert sum(held.seen) == 150
+    assert len(held.seen) == 2
+
+
+async def test_an_old_version_is_let_go_after_two_swaps(engine: Engine) -> None:
+    first = put(engine.lineup, TensorModel(), number=1, inline_rows=0)
+    await engine.answer(first, THREE_ROWS, Call())
+    gone = weakref.ref(first.model)
+    del first
+
+    for number in (2, 3):
+        await engine.answer(put(engine.lineup, TensorModel(), number=number, inline_rows=0), THREE_ROWS, Call())
+    gc.collect()
+
+    assert gone() is None
+
+
+async def test_the_version_before_goes_on_with_its_batches_while_the_new_one_answers(engine: Engine) -> None:
+    held = Held()
+    old = put(engine.lineup, TensorModel(answers=held), number=1, inline_rows=0)
+    running = asyncio.create_task(engine.answer(old, THREE_ROWS, Call()))
+    await asyncio.to_thread(held.started.wait, 20)
+    waiting = [asyncio.create_task(engine.answer(old, THREE_ROWS, Call())) for _ in range(3)]
+
+    new = put(engine.lineup, TensorModel(), number=2, inline_rows=0)
+    assert (await engine.answer(new, THREE_ROWS, Call())).outputs[0].tolist() == [6, 6, 6]
+    held.release.set()
+
+    assert len(await asyncio.gather(running, *waiting)) == 4
+    assert held.seen == [3, 9]
+
+
+async def test_other_tags_leave_the_batches_of_a_model_as_they_are(engine: Engine) -> None:
+    held = Held()
+    served = put(engine.lineup, TensorModel(answers=held), inline_rows=0)
+    running = asyncio.create_task(engine.answer(served, THREE_ROWS, Call()))
+    await asyncio.to_thread(held.started.wait, 20)
+
+    tagged = replace(served, version=a_version(7, promoted_by="ada"))
+    waiting = [asyncio.create_task(engine.answer(each, THREE_ROWS, Call())) for each in (served, tagged)]
+    await asyncio.sleep(0)
+    held.release.set()
+
+    await asyncio.gather(running, *waiting)
+    assert held.seen == [3, 6]
+
+
+async def test_a_caller_of_a_closed_engine_is_told(lineup: Lineup) -> None:
+    engine = Engine(lineup)
+    engine.close()
+
+    with pytest.raises(PredictionFailed):
+        await asyncio.wait_for(engine.answer(put(lineup, inline_rows=0), THREE_ROWS, Call()), 20)

@@ -1,0 +1,259 @@
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving import model, posted
+from serving.errors import NotReady
+from serving.lineup import Lineup, Standing
+from serving.posted import Board, Posting, Refusal
+from serving.protocol import Model, Rows
+from serving.watcher import Loading, Watcher
+from tests.fakes import a_version
+from tests.servers import eventually
+from tests.serving.twins import post
+
+
+@dataclass
+class Worker:
+    """What a worker has: a lineup, and a watcher that loads real versions into it. No syncer anywhere."""
+
+    store: Path
+    loaded: list[str] = field(default_factory=list)
+    """Folders, each time one was loaded."""
+    before_loading: Callable[[], None] = lambda: None
+    preloaded: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.lineup = Lineup(("iris", "wine"))
+        self.watcher = Watcher(self.store, self.lineup, Loading(self.load, model.inline_rows, self.preloaded.set))
+
+    def load(self, folder: Path) -> Model:
+        self.before_loading()
+        self.loaded.append(folder.name)
+        return model.load(folder)
+
+    @property
+    def iris(self) -> Standing:
+        return self.lineup.standing("iris")
+
+    @property
+    def number(self) -> int:
+        return self.lineup.served("iris").version.number
+
+    def looked(self) -> int:
+        self.watcher.look()
+        return self.number
+
+    def answer(self) -> float:
+        found: float = self.lineup.served("iris").model.predict(Rows((np.array([[2.0, 1.0]]),), 1)).outputs[0].item()
+        return found
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Worker:
+    return Worker(tmp_path)
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records]
+
+
+def test_what_was_posted_last_is_served_although_no_syncer_runs(worker: Worker) -> None:
+    post(worker.store, 3, factor=5)
+
+    worker.watcher.look()
+
+    assert (worker.number, worker.answer()) == (3, 10)
+    assert worker.lineup.served("iris").inline_rows > 0
+    assert worker.lineup.standing("wine").served is None
+
+
+def test_while_nothing_is_posted_nothing_answers(worker: Worker) -> None:
+    worker.watcher.look()
+
+    with pytest.raises(NotReady, match="the registry has not been read yet"):
+        worker.lineup.served("iris")
+
+
+def test_what_the_syncer_waits_for_is_told(worker: Worker) -> None:
+    waiting = Posting("iris", waiting_for="no version is Production", disagreements=("two",), registry_reachable=False)
+    Board(("iris",), worker.store).put(waiting)
+
+    worker.watcher.look()
+
+    assert worker.iris == Standing("iris", None, "no version is Production", ("two",), None, registry_reachable=False)
+
+
+def test_a_version_is_loaded_once(worker: Worker) -> None:
+    post(worker.store, 1)
+
+    for _ in range(3):
+        worker.watcher.look()
+
+    assert worker.loaded == ["1-1"]
+
+
+def test_the_old_version_answers_until_the_new_one_is_loaded(worker: Worker) -> None:
+    post(worker.store, 1, factor=1)
+    worker.watcher.look()
+    loading, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        loading.set()
+        assert release.wait(20)
+
+    worker.before_loading = hold
+    post(worker.store, 2, factor=3)
+    looking = threading.Thread(target=worker.watcher.look)
+    looking.start()
+    assert loading.wait(20)
+
+    assert (worker.number, worker.answer()) == (1, 2)
+    release.set()
+    looking.join(20)
+    assert (worker.number, worker.answer()) == (2, 6)
+
+
+@pytest.mark.parametrize("text", ["", "[{", '{"iris": 2}'])
+def test_a_broken_lineup_leaves_what_is_served_and_is_logged_once(
+    worker: Worker, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    post(worker.store, 1, factor=1)
+    worker.watcher.look()
+    (worker.store / posted.FILE).write_text(text)
+
+    for _ in range(3):
+        worker.watcher.look()
+
+    assert (worker.number, worker.answer()) == (1, 2)
+    assert events(caplog) == ["lineup not readable"]
+    post(worker.store, 2, factor=3)
+    worker.watcher.look()
+    assert (worker.number, worker.answer()) == (2, 6)
+
+
+def test_a_version_that_does_not_load_is_reported_tried_again_and_forgiven(worker: Worker) -> None:
+    post(worker.store, 1)
+    worker.watcher.look()
+    folder = worker.store / "iris" / "2-3"
+    post(worker.store, 2, factor=3)
+    hidden = folder.rename(worker.store / "hidden")
+
+    worker.watcher.look()
+    worker.watcher.look()
+
+    assert (worker.number, worker.answer()) == (1, 2)
+    assert worker.iris.refusal is not None
+    assert worker.iris.refusal.number == 2
+    assert worker.iris.refusal.reason.startswith("FileNotFoundError: ")
+    assert worker.loaded == ["1-1", "2-3"]  # and not at every look
+
+    hidden.rename(folder)
+    eventually(lambda: worker.looked() == 2)
+    assert worker.answer() == 6
+    assert worker.iris.refusal is None
+
+
+def test_why_the_first_version_does_not_answer_is_told(worker: Worker) -> None:
+    post(worker.store, 1)
+    shutil.rmtree(worker.store / "iris")
+
+    worker.watcher.look()
+
+    with pytest.raises(NotReady, match="version 1 was refused: FileNotFoundError"):
+        worker.lineup.served("iris")
+
+
+def test_a_new_version_is_not_kept_waiting_by_the_refused_one(worker: Worker) -> None:
+    post(worker.store, 1)
+    shutil.rmtree(worker.store / "iris")
+    worker.watcher.look()
+
+    post(worker.store, 2)
+    worker.watcher.look()
+
+    assert worker.number == 2
+    assert worker.iris.refusal is None
+
+
+def test_what_the_syncer_refused_is_told_beside_what_answers(worker: Worker) -> None:
+    version = post(worker.store, 1)
+    refusal = Refusal(2, "ImportError: xgboost")
+    Board(("iris",), worker.store).put(Posting("iris", version, "iris/1-1", refusal=refusal))
+
+    worker.watcher.look()
+
+    assert (worker.number, worker.iris.refusal) == (1, refusal)
+
+
+def test_changed_tags_are_shown_and_the_model_stays(worker: Worker) -> None:
+    post(worker.store, 1)
+    worker.watcher.look()
+    before = worker.lineup.served("iris").model
+
+    post(worker.store, 1, promoted_by="ada")
+    worker.watcher.look()
+
+    assert worker.lineup.served("iris").version.tags == {"promoted_by": "ada"}
+    assert worker.lineup.served("iris").model is before
+    assert worker.loaded == ["1-1"]
+
+
+def test_a_lineup_that_is_gone_leaves_what_is_served(worker: Worker) -> None:
+    post(worker.store, 1)
+    worker.watcher.look()
+
+    (worker.store / posted.FILE).unlink()
+    worker.watcher.look()
+
+    assert worker.answer() == 2
+
+
+def test_libraries_are_imported_before_a_version_needs_them(worker: Worker) -> None:
+    board = Board(("iris",), worker.store)
+    board.put(Posting("iris", library=False))
+    worker.watcher.look()
+    assert not worker.preloaded.is_set()
+
+    board.put(Posting("iris", library=True))
+    worker.watcher.look()
+
+    assert worker.preloaded.is_set()
+
+
+@pytest.mark.parametrize("error", [ImportError, SystemExit])
+def test_a_model_that_crashes_as_it_loads_does_not_end_the_watching(
+    worker: Worker, error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    def crash() -> None:
+        raise error("no xgboost")
+
+    caplog.set_level(logging.ERROR)
+    worker.before_loading = crash
+    post(worker.store, 1)
+    worker.watcher.start()
+    try:
+        eventually(lambda: worker.iris.refusal)
+        assert worker.iris.refusal == Refusal(1, f"{error.__name__}: no xgboost")
+        worker.before_loading = lambda: None
+        post(worker.store, 2, factor=3)
+
+        assert eventually(lambda: worker.iris.served)
+        assert worker.answer() == 6
+    finally:
+        worker.watcher.stop()
+    assert events(caplog) == ["version refused"]
+
+
+def test_a_posting_of_a_model_that_is_not_followed_is_nothing(worker: Worker) -> None:
+    Board(("other",), worker.store).put(Posting("other", a_version(1, name="other"), "other/1"))
+
+    worker.watcher.look()
+
+    assert [each.name for each in worker.lineup] == ["iris", "wine"]
