@@ -50,7 +50,8 @@ class Board:
         self.names = names
         self._file = store / FILE
         known = {each.name: each for each in _before(store) if each.version is None or (store / each.folder).is_dir()}
-        self._postings = {name: known.get(name, Posting(name)) for name in names}
+        # Models that are not followed now stay posted: the next start may name them again.
+        self._postings = {name: known.pop(name, Posting(name)) for name in names} | known
         self._lock = threading.Lock()
         self._written = b""
 

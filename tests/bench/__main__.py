@@ -28,7 +28,7 @@ class Bench:
         self._made, self._folder, self._seconds = made, folder, seconds
 
     def lines(self, models: list[str]) -> Iterator[Line]:
-        """In the order of the table; the floor is measured before and after, and its better figure counts."""
+        """In the order of the table."""
         with targets.floor(self._folder) as target:
             yield from self._rest(target, "-")
         with targets.echo(self._folder) as target:

@@ -130,3 +130,12 @@ def test_a_broken_file_does_not_keep_the_next_syncer_from_posting(tmp_path: Path
     board.put(WHOLE)
 
     assert json.loads((tmp_path / posted.FILE).read_text())[0]["folder"] == WHOLE.folder
+
+
+def test_a_model_that_is_not_followed_now_stays_posted(tmp_path: Path) -> None:
+    (tmp_path / "wine").mkdir()
+    Board(("wine",), tmp_path).put(Posting("wine", a_version(1, name="wine"), "wine"))
+
+    Board(("iris",), tmp_path).put(Posting("iris"))
+
+    assert {each.name for each in posted.read(tmp_path)} == {"iris", "wine"}
