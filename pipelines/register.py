@@ -31,7 +31,7 @@ def main() -> None:
         version = registry.create(
             source=best.model_uri,
             run_id=best.run_id,
-            tags=tags,
+            tags=tags | {twin.TAG: twin.COMING},
             description=_description(best, report, runs),
         )
     registry.tag(version.version, tags | _judged(report))  # one that was there may have been measured again

@@ -32,6 +32,7 @@ from pipelines.settings import load_settings
 
 TAG = "slipway.twin"
 PUBLISHED = "published"
+COMING = "being made"
 GRAPH = "model.onnx"
 CARD = "twin.json"
 

@@ -82,6 +82,8 @@ class Follower:
             return
         self._registry_found()
         self._decision = choose(self._decision, view)
+        # Somebody may promote it next; importing its library then would take longer than a promotion may.
+        self._expect(library=view.library)
         self._report((*self._decision.disagreements, *self._orphaned(view)))
         if self._decision.version is not None:
             self._serve(self._decision.version)
@@ -135,7 +137,7 @@ class Follower:
         self._put(waiting_for=f"version {wanted.number} is being downloaded and tried")
         try:
             folder = self._tools.store.fetch(wanted, self._tools.registry.download)
-            self._put(library=not (folder / twin.CARD).is_file())
+            self._expect(library=not (folder / twin.CARD).is_file())
             self._tools.attempt(folder)
         except (Exception, SystemExit) as error:
             # Its files may be what is wrong, so the next attempt downloads them again.
@@ -163,6 +165,10 @@ class Follower:
         log.info("version posted", extra={**extra, "previous": old.number if old else None})
         # Workers may still answer with the old one, and its model may read files as it predicts.
         self._tools.store.keep(self.name, {wanted, old} if old else {wanted})
+
+    def _expect(self, *, library: bool) -> None:
+        if library and not self._posting.library:
+            self._put(library=True)
 
     @property
     def _posting(self) -> Posting:

@@ -40,6 +40,8 @@ def mlflow_version() -> str:
 
 def preload() -> None:
     """Import what versions without a twin need: seconds that a promotion then does not have to wait for."""
+    if not find_spec("mlflow"):
+        return
     for name in ("serving.native", "sklearn", "skops.io"):
         if find_spec(name.partition(".")[0]):
             import_module(name)

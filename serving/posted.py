@@ -34,7 +34,7 @@ class Posting:
     folder: str = ""
     """Of the version, below the store."""
     library: bool = False
-    """Does the version that is coming need its own library? Importing that takes seconds, and may begin now."""
+    """May a version come that needs its own library? Importing that takes seconds, and may begin now."""
     waiting_for: str = "the registry has not been read yet"
     """Why nothing answers; only means something without `version`."""
     disagreements: tuple[str, ...] = ()
