@@ -5,6 +5,8 @@ import logging
 import socket
 import sys
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dotenv import load_dotenv
 
@@ -40,10 +42,11 @@ def main() -> int:
                 held.enter_context(_bind(chosen.host, chosen.grpc_port, socket.SO_REUSEPORT))
         except OSError as error:
             return _refuse(_taken(chosen.host, chosen.grpc_port, error, "SERVING_GRPC_PORT"), status=1)
+        hosts = held.enter_context(_door(Path(held.enter_context(TemporaryDirectory(prefix="slipway-")))))
         address = f"{chosen.host}:{chosen.port}"
         extra = {"address": address, "grpc_port": chosen.grpc_port, "models": ",".join(chosen.models)}
         log.info("serving", extra={**extra, "workers": chosen.workers})
-        return supervisor.supervise(supervisor.programs(listener, chosen.workers))
+        return supervisor.supervise(supervisor.programs(listener, hosts, chosen.workers))
 
 
 def _refuse(*lines: str, status: int) -> int:
@@ -60,6 +63,14 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = _bind(host, port, socket.SO_REUSEADDR)
     listener.listen(2048)
     return listener
+
+
+def _door(folder: Path) -> socket.socket:
+    """To the fork server; in a folder that only this user may enter."""
+    door = socket.socket(socket.AF_UNIX)
+    door.bind(str(folder / "hosts"))
+    door.listen(128)
+    return door
 
 
 def _bind(host: str, port: int, option: int) -> socket.socket:

@@ -2,19 +2,21 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serving import __version__, model
+from serving import __version__
 from serving.engine import Engine, Limits
+from serving.hosting.hosted import Hosts
 from serving.lineup import Lineup
 from serving.rest import mlflow, oip, problems
 from serving.rest.context import NameEveryAnswer
 from serving.rest.front import Front
 from serving.rest.openapi import OpenApi
+from serving.runtimes import examples
 from serving.settings import Settings
 from serving.watcher import Loading, Watcher
 
@@ -22,12 +24,15 @@ GRACE_SECONDS = 3
 """How long gRPC calls that run at SIGTERM may still take."""
 
 
-def create(settings: Settings) -> FastAPI:
-    """An app that answers with what is posted in the store while it runs, over gRPC too."""
+def create(settings: Settings, hosts: Path) -> FastAPI:
+    """An app that answers with what is posted in the store while it runs, over gRPC too.
+
+    `hosts`: the socket of the fork server, for versions that need their own library.
+    """
     lineup = Lineup(settings.models, coming=True)
     batching = settings.batching
     engine = Engine(lineup, Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows))
-    loading = Loading(partial(model.load, runtime=settings.runtime), model.inline_rows, model.preload)
+    loading = Loading(Hosts(hosts, settings.runtime).load, examples.inline_rows)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -71,7 +76,6 @@ def build(
 
     app = FastAPIOffline(title="Slipway", version=__version__, lifespan=lifespan)
     app.state.engine = engine
-    app.state.mlflow_version = model.mlflow_version()
     app.include_router(mlflow.router)
     app.include_router(oip.router)
     problems.install(app)

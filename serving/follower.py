@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from serving import twin
 from serving.errors import RegistryUnreachable, VersionRefused
 from serving.posted import Board, Posting, Refusal
 from serving.production import Decision, choose
@@ -82,8 +81,6 @@ class Follower:
             return
         self._registry_found()
         self._decision = choose(self._decision, view)
-        # Somebody may promote it next; importing its library then would take longer than a promotion may.
-        self._expect(library=view.library)
         self._report((*self._decision.disagreements, *self._orphaned(view)))
         if self._decision.version is not None:
             self._serve(self._decision.version)
@@ -137,7 +134,6 @@ class Follower:
         self._put(waiting_for=f"version {wanted.number} is being downloaded and tried")
         try:
             folder = self._tools.store.fetch(wanted, self._tools.registry.download)
-            self._expect(library=not (folder / twin.CARD).is_file())
             self._tools.attempt(folder)
         except (Exception, SystemExit) as error:
             # Its files may be what is wrong, so the next attempt downloads them again.
@@ -165,10 +161,6 @@ class Follower:
         log.info("version posted", extra={**extra, "previous": old.number if old else None})
         # Workers may still answer with the old one, and its model may read files as it predicts.
         self._tools.store.keep(self.name, {wanted, old} if old else {wanted})
-
-    def _expect(self, *, library: bool) -> None:
-        if library and not self._posting.library:
-            self._put(library=True)
 
     @property
     def _posting(self) -> Posting:

@@ -56,6 +56,10 @@ def fields(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
+class Elsewhere(Exception):
+    """What went wrong in another process, as `where` told it there."""
+
+
 def where(error: BaseException) -> str:
     """What went wrong and where, without the messages: on the way of a request they quote the caller's rows."""
     return "\n".join(_frames(error))
@@ -64,6 +68,6 @@ def where(error: BaseException) -> str:
 def _frames(error: BaseException) -> Iterator[str]:
     if error.__cause__ is not None:
         yield from _frames(error.__cause__)
-    yield type(error).__qualname__
+    yield str(error) if isinstance(error, Elsewhere) else type(error).__qualname__
     for frame in traceback.extract_tb(error.__traceback__):
         yield f"  {frame.filename}:{frame.lineno} in {frame.name}"

@@ -33,8 +33,6 @@ class Posting:
     version: Version | None = None
     folder: str = ""
     """Of the version, below the store."""
-    library: bool = False
-    """May a version come that needs its own library? Importing that takes seconds, and may begin now."""
     waiting_for: str = "the registry has not been read yet"
     """Why nothing answers; only means something without `version`."""
     disagreements: tuple[str, ...] = ()

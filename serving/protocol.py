@@ -120,8 +120,6 @@ class View:
     registered: bool = False
     in_production: tuple[Version, ...] = ()
     alias: Version | None = None
-    library: bool = False
-    """Is there a version, Production or not, that is not known to have an ONNX twin?"""
     similar_aliases: tuple[str, ...] = ()
     """Aliases that differ from `production` only in case: people expect them to count, and they do not."""
 

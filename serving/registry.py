@@ -25,11 +25,6 @@ PATIENCE = {
 }
 
 
-TWIN_TAG = "slipway.twin"
-WITH_TWIN = ("published", "being made")
-"""How the tag begins that `pipelines/twin.py` writes. A hint only: what counts is the twin in the version's files."""
-
-
 class MlflowRegistry:
     def __init__(self, tracking_uri: str) -> None:
         for name, value in PATIENCE.items():
@@ -75,7 +70,6 @@ class MlflowRegistry:
             registered=True,
             in_production=tuple(_version(each) for each in versions if each.current_stage == STAGE),
             alias=next((_version(each) for each in versions if int(each.version) == aliases.get(ALIAS)), None),
-            library=any(not each.tags.get(TWIN_TAG, "").startswith(WITH_TWIN) for each in versions),
             similar_aliases=tuple(alias for alias in sorted(aliases) if alias != ALIAS and alias.lower() == ALIAS),
         )
 

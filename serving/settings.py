@@ -18,6 +18,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+Runtime = Literal["auto", "onnx", "native", "pyfunc"]
+
 PREFIX = "SERVING_"
 PLACEHOLDER = "change-me"
 
@@ -73,7 +75,7 @@ class Settings(BaseSettings):
     grpc_port: int = Field(default=8001, ge=0, le=65535)
     """0 turns gRPC off."""
 
-    runtime: Literal["auto", "onnx", "native", "pyfunc"] = "auto"
+    runtime: Runtime = "auto"
     """`auto` takes the quickest that answers as the model does; the others are for comparing."""
 
     batching: Batching = Batching()

@@ -1,6 +1,6 @@
-"""Keep the syncer and the workers running: start them, start again what dies, stop them together.
+"""Keep fork server, syncer and workers running: start them, start again what dies, stop them together.
 
-Holds the listening socket, so that a worker that dies takes no waiting connection with it. Imports nothing heavy.
+Holds the listening sockets, so that a child that dies takes no waiting connection with it. Imports nothing heavy.
 """
 
 import asyncio
@@ -34,13 +34,16 @@ class Program:
     inherits: tuple[int, ...] = ()
 
 
-def programs(listener: socket.socket, workers: int) -> list[Program]:
-    shared = listener.fileno()
+def programs(listener: socket.socket, hosts: socket.socket, workers: int) -> list[Program]:
+    """`hosts`: the socket, bound to a path and listening, that leads to the fork server."""
+    shared, door, path = listener.fileno(), hosts.fileno(), hosts.getsockname()
     each = [
-        Program(f"worker {number}", "serving.worker", ("--listen", str(shared)), (shared,))
+        Program(f"worker {number}", "serving.worker", ("--listen", str(shared), "--hosts", path), (shared,))
         for number in range(1, workers + 1)
     ]
-    return [Program("syncer", "serving.syncer"), *each]
+    # First, for it imports longest.
+    forkserver = Program("fork server", "serving.hosting.forkserver", ("--hosts", str(door)), (door,))
+    return [forkserver, Program("syncer", "serving.syncer", ("--hosts", path)), *each]
 
 
 def supervise(children: list[Program]) -> int:

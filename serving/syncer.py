@@ -4,11 +4,13 @@ What a thread does at each poll is in `follower.py`. `python -m serving.syncer` 
 `python -m serving` keeps running: the only one that talks to MLflow.
 """
 
+import argparse
 import logging
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from serving.follower import Follower, Outage, Tools
 
@@ -50,19 +52,21 @@ class Syncer:
 
 
 def main() -> None:
-    from serving import logs, settings
-    from serving.lifeline import end_with_parent
+    from serving import lifeline, logs, settings
+    from serving.hosting.hosted import Hosts
     from serving.posted import Board
     from serving.registry import MlflowRegistry
     from serving.store import Store
-    from serving.trial import Trial
 
+    parser = argparse.ArgumentParser(prog="python -m serving.syncer")
+    parser.add_argument("--hosts", type=Path, required=True, help="the fork server's socket")
+    parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
+    words = parser.parse_args()
     chosen = settings.read()
     logs.configure(chosen.log_level, sys.stderr)
-    end_with_parent(sys.argv)
-    store, trial = Store(chosen.store), Trial()
-    trial.warm()
-    tools = Tools(MlflowRegistry(chosen.tracking_uri), store, Board(chosen.models, store.folder), trial)
+    lifeline.end_with_parent(sys.argv)
+    store, hosts = Store(chosen.store), Hosts(words.hosts, chosen.runtime)
+    tools = Tools(MlflowRegistry(chosen.tracking_uri), store, Board(chosen.models, store.folder), hosts.attempt)
     syncer = Syncer(tools, poll_seconds=chosen.poll_seconds)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,7 +74,6 @@ def main() -> None:
     syncer.start()
     ended.wait()
     syncer.stop()
-    trial.close()
 
 
 if __name__ == "__main__":

@@ -28,8 +28,6 @@ class Loading:
 
     load: Callable[[Path], Model]
     inline_rows: Callable[[Model], int]
-    preload: Callable[[], None] = lambda: None
-    """Imports what versions that need their own library need."""
 
 
 @dataclass
@@ -74,11 +72,8 @@ class Watcher:
             except ValueError as error:  # said once: only another file can be better
                 log.error("lineup not readable", extra={"reason": str(error)})
             self._seen = mark
-        coming = [self._postings.get(name, Posting(name)) for name in self._lineup.names]
-        for posting in coming:
-            self._follow(posting)
-        if any(posting.library for posting in coming):
-            self._loading.preload()
+        for name in self._lineup.names:
+            self._follow(self._postings.get(name, Posting(name)))
 
     def _mark(self) -> object:
         """Differs when the file was replaced."""

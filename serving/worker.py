@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 
 from dotenv import load_dotenv
@@ -23,6 +24,7 @@ SHUTDOWN_SECONDS = 3
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.worker", description=__doc__)
     parser.add_argument("--listen", type=int, required=True, help="file descriptor of the listening socket")
+    parser.add_argument("--hosts", type=Path, required=True, help="the fork server's socket")
     parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
     words = parser.parse_args()
     load_dotenv(".env")
@@ -35,7 +37,7 @@ def main() -> int:
     from serving.app import create
 
     config = uvicorn.Config(
-        create(chosen),
+        create(chosen, words.hosts),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -55,7 +55,7 @@ class FakeRegistry:
 ONE_COLUMN = Signature((Column("x", "double"),), (Column("y", "long"),))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FakeModel:
     """Answers with its text, or does what `instead` does. Without a plan: it reads bodies itself."""
 

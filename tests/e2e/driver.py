@@ -112,7 +112,7 @@ class Platform:
         self._mlflow("POST", "registered-models/alias", name=self.model, alias="production", version=version)
 
     def register(self, candidate: str) -> str:
-        """Make a version of another candidate of the last training, lineage, twin and all; answers its number."""
+        """Make a version of another candidate of the last training, lineage and all but a twin; answers its number."""
         runs = json.loads((self.workspace.folder / "models/runs.json").read_text())["candidates"]
         (run,) = [run for run in runs if run["name"] == candidate]
         tags = self._mlflow("GET", "runs/get", run_id=run["run_id"])["run"]["data"]["tags"]
@@ -125,9 +125,7 @@ class Platform:
             model_id=run["model_uri"].removeprefix("models:/"),
             tags=[tag for tag in tags if tag["key"].startswith("slipway.")],
         )
-        version = str(made["model_version"]["version"])
-        self.workspace.run("pipelines.twin", self.model, version)
-        return version
+        return str(made["model_version"]["version"])
 
     # What anybody may look at
 

@@ -13,7 +13,6 @@ WHOLE = Posting(
     "iris",
     a_version(3, moved_ms=5, created_ms=4, git_commit="abc"),
     "iris/3-abc",
-    library=True,
     waiting_for="nothing",
     disagreements=("stage and alias",),
     refusal=Refusal(2, "ImportError"),

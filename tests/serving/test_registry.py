@@ -16,7 +16,7 @@ def test_stage_alias_and_tags_are_read(stack: Stack, registrar: Registrar, tmp_p
     registry = MlflowRegistry(stack.tracking_uri)
     assert registry.read(registrar.name) == View()
     first, second = registrar.register(slope(1)), registrar.register(slope(2))
-    assert registry.read(registrar.name) == View(registered=True, library=True)
+    assert registry.read(registrar.name) == View(registered=True)
 
     registrar.stage(first)
     assert [each.number for each in registry.read(registrar.name).in_production] == [first]
@@ -45,13 +45,6 @@ def test_of_two_in_production_the_one_moved_last_counts(stack: Stack, registrar:
     assert decision.version is not None
     assert decision.version.number == first
     assert "are all in stage Production" in decision.disagreements[0]
-
-
-def test_while_every_version_has_a_twin_no_library_is_needed(stack: Stack, registrar: Registrar) -> None:
-    number = str(registrar.register(slope(1)))
-    registrar.client.set_model_version_tag(registrar.name, number, "slipway.twin", "published, largest difference 0")
-
-    assert not MlflowRegistry(stack.tracking_uri).read(registrar.name).library
 
 
 def test_an_alias_that_differs_in_case_is_seen(stack: Stack, registrar: Registrar) -> None:

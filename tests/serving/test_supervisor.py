@@ -15,10 +15,13 @@ import httpx
 import psutil
 import pytest
 
+from serving.posted import Board, Posting
+from tests.fakes import a_version
 from tests.servers import ROOT, Server, eventually, free_port, server
+from tests.serving.hosting.conftest import a_pyfunc
 from tests.serving.twins import post
 
-WORKER, SYNCER = "serving.worker", "serving.syncer"
+WORKER, SYNCER, FORK_SERVER = "serving.worker", "serving.syncer", "serving.hosting.forkserver"
 BODY = {"dataframe_split": {"columns": ["x", "size"], "data": [[2.0, 1.0]]}}
 
 
@@ -56,7 +59,15 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def children(running: Server, module: str) -> list[psutil.Process]:
-    return [each for each in psutil.Process(running.process.pid).children() if module in each.cmdline()]
+    return [each for each in psutil.Process(running.process.pid).children() if module in command(each)]
+
+
+def command(process: psutil.Process) -> list[str]:
+    try:
+        found: list[str] = process.cmdline()
+    except psutil.NoSuchProcess:  # it ended just now
+        return []
+    return found
 
 
 def family(running: Server) -> list[psutil.Process]:
@@ -90,12 +101,24 @@ def test_each_of_two_workers_answers_on_the_one_port(two: Server) -> None:
             workers[other].resume()
 
 
-def test_a_worker_on_a_twin_maps_no_machine_learning_library(two: Server) -> None:
-    for worker in children(two, WORKER):
-        libraries = Path(f"/proc/{worker.pid}/maps").read_text()
+def machine_learning(worker: psutil.Process) -> list[str]:
+    """The libraries that it has in memory."""
+    mapped = Path(f"/proc/{worker.pid}/maps").read_text()
+    return [name for name in ("onnxruntime", "pandas", "sklearn", "torch", "scipy") if f"/{name}/" in mapped]
 
-        assert "/onnxruntime/" in libraries
-        assert [name for name in ("pandas", "sklearn", "torch", "scipy", "pyarrow") if f"/{name}/" in libraries] == []
+
+def test_a_worker_on_a_twin_maps_no_machine_learning_library_but_its_runtime(two: Server) -> None:
+    assert [machine_learning(worker) for worker in children(two, WORKER)] == [["onnxruntime"]] * 2
+
+
+def test_a_worker_on_a_version_without_a_twin_maps_none(tmp_path: Path) -> None:
+    with serving(tmp_path, workers=1) as running:
+        a_pyfunc(tmp_path / "store/iris/2-own")
+        Board(("iris",), tmp_path / "store").put(Posting("iris", a_version(2), "iris/2-own"))
+
+        eventually(lambda: ask(running) == [2], seconds=60)
+
+        assert [machine_learning(worker) for worker in children(running, WORKER)] == [["onnxruntime"]]
 
 
 def test_when_a_worker_is_killed_the_other_answers_and_a_new_one_comes(two: Server) -> None:
@@ -132,21 +155,21 @@ def test_when_a_worker_is_killed_the_other_answers_and_a_new_one_comes(two: Serv
     assert died[-1][1] == -signal.SIGKILL
 
 
-def test_when_the_syncer_is_killed_it_comes_back_and_nobody_else_notices(two: Server) -> None:
+@pytest.mark.parametrize("module", [SYNCER, FORK_SERVER])
+def test_when_another_child_is_killed_it_comes_back_and_no_caller_notices(two: Server, module: str) -> None:
     workers = {each.pid for each in children(two, WORKER)}
-    (syncer,) = children(two, SYNCER)
+    (killed,) = children(two, module)
 
-    syncer.kill()
+    killed.kill()
 
     assert ask(two) == [6]
-    eventually(lambda: {each.pid for each in children(two, SYNCER)} - {syncer.pid})
+    eventually(lambda: {each.pid for each in children(two, module)} - {killed.pid})
     assert {each.pid for each in children(two, WORKER)} == workers
 
 
 def test_when_the_supervisor_is_killed_nothing_of_it_stays(tmp_path: Path) -> None:
     with serving(tmp_path, workers=1) as running:
-        # The syncer's trial too.
-        everybody = eventually(lambda: len(found := family(running)) >= 3 and found)
+        everybody = eventually(lambda: len(found := family(running)) == 3 and found)
         assert isinstance(everybody, list)
 
         running.process.kill()
@@ -156,7 +179,7 @@ def test_when_the_supervisor_is_killed_nothing_of_it_stays(tmp_path: Path) -> No
 
 def test_sigterm_ends_everybody_with_status_0(tmp_path: Path) -> None:
     with serving(tmp_path, workers=2) as running:
-        everybody = eventually(lambda: len(found := family(running)) >= 4 and found)
+        everybody = eventually(lambda: len(found := family(running)) == 4 and found)
         assert isinstance(everybody, list)
 
         running.process.send_signal(signal.SIGTERM)

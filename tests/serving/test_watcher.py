@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving import model, posted
+from serving import posted
 from serving.errors import NotReady
 from serving.lineup import Lineup, Standing
 from serving.posted import Board, Posting, Refusal
 from serving.protocol import Model, Rows
+from serving.runtimes import choice, examples
 from serving.watcher import Loading, Watcher
 from tests.fakes import a_version
 from tests.servers import eventually
@@ -27,16 +28,15 @@ class Worker:
     loaded: list[str] = field(default_factory=list)
     """Folders, each time one was loaded."""
     before_loading: Callable[[], None] = lambda: None
-    preloaded: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.lineup = Lineup(("iris", "wine"))
-        self.watcher = Watcher(self.store, self.lineup, Loading(self.load, model.inline_rows, self.preloaded.set))
+        self.watcher = Watcher(self.store, self.lineup, Loading(self.load, examples.inline_rows))
 
     def load(self, folder: Path) -> Model:
         self.before_loading()
         self.loaded.append(folder.name)
-        return model.load(folder)
+        return choice.load(folder)
 
     @property
     def iris(self) -> Standing:
@@ -213,18 +213,6 @@ def test_a_lineup_that_is_gone_leaves_what_is_served(worker: Worker) -> None:
     worker.watcher.look()
 
     assert worker.answer() == 2
-
-
-def test_libraries_are_imported_before_a_version_needs_them(worker: Worker) -> None:
-    board = Board(("iris",), worker.store)
-    board.put(Posting("iris", library=False))
-    worker.watcher.look()
-    assert not worker.preloaded.is_set()
-
-    board.put(Posting("iris", library=True))
-    worker.watcher.look()
-
-    assert worker.preloaded.is_set()
 
 
 @pytest.mark.parametrize("error", [ImportError, SystemExit])

@@ -16,9 +16,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from serving import mlmodel, model, native, pyfunc
 from serving.errors import RowsRefused, VersionRefused
 from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Rows
+from serving.runtimes import choice, mlmodel, native, pyfunc
 from tests.serving.conftest import quiet
 
 NUMBERS = pd.DataFrame(np.random.default_rng(1).normal(size=(40, 3)), columns=["a", "b", "c"])
@@ -140,9 +140,9 @@ def test_a_model_that_needs_names_of_columns_stays_with_pyfunc(made: Made, tmp_p
     assert native.of(made(ByName().fit(TEXTS), TEXTS)) is None
 
     with quiet():
-        assert model.load(tmp_path / "model").runtime == "pyfunc"
+        assert choice.load(tmp_path / "model").runtime == "pyfunc"
         with pytest.raises(VersionRefused, match="does not answer arrays as pyfunc does"):
-            model.load(tmp_path / "model", "native")
+            choice.load(tmp_path / "model", "native")
 
 
 class Vain(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no annotations

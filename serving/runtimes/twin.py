@@ -5,6 +5,7 @@ follow the original, and without it the twin is not used.
 """
 
 import hashlib
+import logging
 import math
 from collections.abc import Callable
 from operator import itemgetter
@@ -15,9 +16,13 @@ import msgspec
 import numpy as np
 
 from serving.decoding import plan
-from serving.errors import RowsRefused, VersionRefused
-from serving.mlmodel import MlModel
+from serving.errors import CallerError, RowsRefused, VersionRefused
 from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Array, Block, Rows
+from serving.runtimes.examples import try_out
+from serving.runtimes.mlmodel import MlModel
+from serving.settings import Runtime
+
+log = logging.getLogger(__name__)
 
 GRAPH = "model.onnx"
 CARD = "twin.json"
@@ -77,6 +82,25 @@ class OnnxModel:
     def invoke(self, media_type: str, body: bytes) -> bytes:
         self.plan.rows(media_type, body)  # a twin is only made for signatures that have a plan: it says what is wrong
         raise NotImplementedError
+
+
+def usable(about: MlModel, runtime: Runtime) -> OnnxModel | None:
+    """The twin, where `runtime` allows one and there is one that may be used and answers the version's own example.
+
+    VersionRefused where it insists.
+    """
+    if runtime not in {"auto", "onnx"}:
+        return None
+    try:
+        found = load(about)
+        if found is not None:
+            try_out(found)
+    except (VersionRefused, CallerError) as refusal:
+        log.warning("twin not used", extra={"folder": about.folder.name, "reason": str(refusal)})
+        found = None
+    if found is None and runtime == "onnx":
+        raise VersionRefused("it has no usable ONNX twin, and SERVING_RUNTIME=onnx asks for one")
+    return found
 
 
 def load(about: MlModel) -> OnnxModel | None:

@@ -11,8 +11,8 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType, Array, DataType, Map, Object, Property
 
-from serving import mlmodel
 from serving.protocol import Column, Param, Signature, Tensor
+from serving.runtimes import mlmodel
 
 PLAIN = ["boolean", "integer", "long", "float", "double", "string", "binary", "datetime"]
 PERSON = Object([Property("name", DataType.string), Property("age", DataType.long, required=False)])

@@ -19,11 +19,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from serving import model
 from serving.app import build
 from serving.engine import Engine
 from serving.lineup import Lineup, Served
 from serving.protocol import CSV, JSON, Column, Model, Param, Signature, Tensor
+from serving.runtimes import choice
 from tests.fakes import a_version
 from tests.serving.conftest import TABLE, quiet, slope
 
@@ -138,7 +138,7 @@ CASES: list[tuple[str, str, Any]] = [
 @pytest.fixture(scope="module", params=["auto", "pyfunc"])
 def loaded(request: pytest.FixtureRequest, folders: dict[str, Path]) -> dict[str, Model]:
     with quiet():
-        return {name: model.load(folder, request.param) for name, folder in folders.items()}
+        return {name: choice.load(folder, request.param) for name, folder in folders.items()}
 
 
 @pytest.fixture
@@ -224,4 +224,4 @@ def test_a_damaged_version_does_not_load(folders: dict[str, Path], tmp_path: Pat
     (broken / damage).write_text("not what it was")
 
     with quiet(), pytest.raises(Exception, match=r".+"):
-        model.load(broken)
+        choice.load(broken)

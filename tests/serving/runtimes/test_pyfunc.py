@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serving import mlmodel, pyfunc
 from serving.errors import InvalidInput, PredictionFailed, RowsRefused
 from serving.protocol import CSV, JSON, PARQUET, Column, NotRows, Rows, Signature
+from serving.runtimes import mlmodel, pyfunc
 from tests.serving.conftest import quiet
 from tests.serving.decoding.oracle import Oracle
 from tests.serving.twins import write_mlmodel

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Array, Rows
-from serving.pyfunc import CALLERS_FAULT, PyfuncModel, answer_of, refused
+from serving.runtimes.pyfunc import CALLERS_FAULT, PyfuncModel, answer_of, refused
 
 Call = Callable[[Array], Any]
 CLOSE = 1e-6

@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression
 
-from serving import mlmodel, model, twin
-from serving.errors import VersionRefused
+from serving.errors import InvalidInput, VersionRefused
 from serving.protocol import PREDICT_PROBA, Column, Rows, Signature
+from serving.runtimes import choice, mlmodel, twin
 from tests.servers import ROOT
 from tests.serving.conftest import quiet
 from tests.serving.twins import MEASURED, a_twin, change_card, write_mlmodel, write_twin
@@ -67,7 +67,7 @@ def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_it_answers_as_scikit_learn_does(version: Path, classifier: LogisticRegression) -> None:
-    loaded = model.load(version)
+    loaded = choice.load(version)
 
     labels, shares = (loaded.predict(rows(FLOWERS, **ask)) for ask in ({}, {"method": PREDICT_PROBA}))
 
@@ -98,13 +98,13 @@ def test_a_twin_that_was_not_shown_to_be_one_is_not_used(
     change_card(version, **changes)
 
     with quiet():
-        loaded = model.load(version)
+        loaded = choice.load(version)
 
     assert loaded.runtime == "native"
     (told,) = refusals(caplog)
     assert reason in told
     with quiet(), pytest.raises(VersionRefused, match="no usable ONNX twin"):
-        model.load(version, "onnx")
+        choice.load(version, "onnx")
 
 
 @pytest.mark.parametrize("damage", ["graph is gone", "graph is another", "ONNX Runtime does not know it"])
@@ -118,9 +118,22 @@ def test_a_graph_that_cannot_be_used_is_not_used(version: Path, caplog: pytest.L
         write_twin(version, unknown, [{"name": "x", "dtype": "float32", "columns": ["a", "b", "c"]}])
 
     with quiet():
-        loaded = model.load(version)
+        loaded = choice.load(version)
 
     assert loaded.runtime == "native"
+    assert len(refusals(caplog)) == 1
+
+
+@pytest.mark.parametrize("example", ['{"inputs": {"a": [1]}}', '{"inputs": {"a": [1], "b": [null], "c": ["x"]}}'])
+def test_a_twin_that_cannot_read_the_versions_own_example_is_not_used(
+    version: Path, caplog: pytest.LogCaptureFixture, example: str
+) -> None:
+    """As where an optional column is left out: the library may well know what to do."""
+    (version / "serving_input_example.json").write_text(example)
+
+    with quiet(), pytest.raises(InvalidInput):  # so does the library here, but that is its own affair
+        choice.load(version)
+
     assert len(refusals(caplog)) == 1
 
 
@@ -136,7 +149,7 @@ def test_a_version_without_a_card_has_none_and_nothing_is_said(version: Path, ca
     (version / "twin.json").unlink()
 
     with quiet():
-        assert model.load(version).runtime == "native"
+        assert choice.load(version).runtime == "native"
 
     assert refusals(caplog) == []
 
@@ -162,7 +175,7 @@ def test_a_missing_text_has_its_own_name_in_the_graph(tmp_path: Path) -> None:
     )
     for columns in (["kind", "town"], ["town", "kind"]):
         write_twin(tmp_path, graph, [{"name": "kind", "dtype": "string", "columns": columns, "missing": "(none)"}])
-        loaded = model.load(tmp_path, "onnx")
+        loaded = choice.load(tmp_path, "onnx")
         assert loaded.plan is not None
         data = [[1.0, "a", None], [1.0, None, None], [1.0, "b", "a"], [1.0, "other", "other"]]
         body = {"dataframe_split": {"columns": ["x", "kind", "town"], "data": data}}
@@ -176,7 +189,7 @@ def test_columns_are_gathered_in_the_graphs_order(tmp_path: Path) -> None:
     folder = a_twin(tmp_path / "slope", factor=10)
     change_card(folder, inputs=[{"name": "rows", "dtype": "float64", "columns": ["size", "x"]}])
 
-    loaded = model.load(folder)
+    loaded = choice.load(folder)
 
     assert loaded.predict(Rows((np.array([[1.0, 2.0], [3.0, 4.0]]),), 2)).outputs[0].tolist() == [20, 40]
 
@@ -186,12 +199,13 @@ def test_a_worker_on_a_twin_imports_no_machine_learning_library_and_no_mlflow(tm
     program = f"""
 import sys
 from pathlib import Path
-from serving import model, settings
+from serving import settings
+from serving.runtimes import choice, examples
 from serving.app import create
 
-create(settings.read())
-loaded = model.load(Path({str(folder)!r}))
-assert loaded.runtime == "onnx" and model.inline_rows(loaded) > 0
+create(settings.read(), Path("/no/hosts"))
+loaded = choice.load(Path({str(folder)!r}))
+assert loaded.runtime == "onnx" and examples.inline_rows(loaded) > 0
 print(*sorted({{"mlflow", "pandas", "sklearn", "torch", "scipy", "xgboost", "onnx"}} & set(sys.modules)), sep=",")
 """
     env = {"SERVING_MODELS": "iris", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "SERVING_STORE": str(tmp_path)}

@@ -16,8 +16,8 @@ from mlflow.pyfunc import PyFuncModel, load_model, scoring_server
 from serving.decoding import plan
 from serving.decoding.explain import explain, missing_value
 from serving.errors import InvalidInput, PredictionFailed, RowsRefused
-from serving.mlmodel import MlModel
 from serving.protocol import CSV, PARQUET, PREDICT, Answer, Decoder, NotRows, Rows, Tensor
+from serving.runtimes.mlmodel import MlModel
 
 STOCK = frozenset({"sklearn", "xgboost", "lightgbm", "catboost", "pytorch"})
 """Flavours whose answer to a row does not depend on the rows beside it. What a PythonModel does, nobody knows."""
@@ -102,7 +102,8 @@ class PyfuncModel:
 def load(about: MlModel) -> PyfuncModel:
     """Raises whatever the model's own loader raises."""
     _forget_older_code(about)
-    return PyfuncModel(about, load_model(str(about.folder)))
+    # Its warnings are about every installed package, a second's work at each load, and no log here shows them.
+    return PyfuncModel(about, load_model(str(about.folder), suppress_warnings=True))
 
 
 def _forget_older_code(about: MlModel) -> None:

@@ -1,0 +1,131 @@
+"""`python -m serving.hosting.forkserver`: imports once what versions without a twin need, and forks a host for each.
+
+Started by `supervisor.py`. A connection to its socket gets a host of its own; when that ends, the connection is told
+how. It runs no thread and no model, so that a fork is as good as a fresh process, and quicker by the imports' seconds.
+"""
+
+import argparse
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from dotenv import load_dotenv
+
+from serving import lifeline, logs, settings
+from serving.hosting import messages
+from serving.hosting.messages import Ended
+
+log = logging.getLogger(__name__)
+
+END_SECONDS = 5
+"""For hosts whose workers are about to end; more than a worker's own grace, less than the supervisor's."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m serving.hosting.forkserver")
+    parser.add_argument("--hosts", type=int, required=True, help="file descriptor of the listening socket")
+    parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
+    words = parser.parse_args()
+    load_dotenv(".env")
+    chosen = settings.read()
+    logs.configure(chosen.log_level, sys.stderr)
+
+    # The workers' hosts are the parallelism: more threads than cores, each spinning as it waits, only slow each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+    from serving.hosting import host
+    from serving.runtimes import choice
+
+    if chosen.runtime != "onnx":
+        choice.preload()
+    # What is here now is shared with every host for as long as nobody writes to it; collecting would.
+    gc.collect()
+    gc.freeze()
+    ForkServer(socket.socket(fileno=words.hosts), words.lifeline, host.run).serve()
+    return 0
+
+
+class ForkServer:
+    def __init__(self, listener: socket.socket, parent: int | None, run: Callable[[socket.socket], None]) -> None:
+        """`run` is a host's whole life, on its connection; `parent` a pipe that ends with whoever started us."""
+        self._listener, self._run = listener, run
+        self._hosts: dict[int, socket.socket] = {}
+        self._ending = False
+        # Signals write into it, so that one wait sees them as well.
+        self._signalled, self._wake = os.pipe()
+        for each in (self._signalled, self._wake):
+            os.set_blocking(each, False)
+        self._waiting = select.poll()
+        for each in (listener.fileno(), self._signalled, *([] if parent is None else [parent])):
+            self._waiting.register(each, select.POLLIN)
+
+    def serve(self) -> None:
+        """Until SIGTERM or the parent's end; hosts then have a moment to end with their workers."""
+        signal.set_wakeup_fd(self._wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the supervisor sends what is meant
+        signal.signal(signal.SIGTERM, self._end)
+        while not self._ending:
+            for ready, _ in self._waiting.poll():
+                if ready == self._listener.fileno():
+                    self._fork()
+                elif ready == self._signalled:
+                    self._reap()
+                else:
+                    self._ending = True
+        self._listener.close()
+        self._end_hosts()
+
+    def _end(self, _signal: int, _frame: object) -> None:
+        self._ending = True
+
+    def _fork(self) -> None:
+        connection, _ = self._listener.accept()
+        pid = os.fork()
+        if pid:
+            self._hosts[pid] = connection
+            return
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for other in (self._listener, *self._hosts.values()):
+                other.close()
+            os.close(self._signalled)
+            os.close(self._wake)
+            self._run(connection)
+        except BaseException:
+            log.exception("host stumbled")
+        finally:
+            os._exit(1)
+
+    def _reap(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._signalled, 4096)
+        while self._hosts:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            with self._hosts.pop(pid) as connection, suppress(OSError):  # nobody may be listening any more
+                messages.send(Connection(os.dup(connection.fileno())), Ended(os.waitstatus_to_exitcode(status)))
+
+    def _end_hosts(self) -> None:
+        until = time.monotonic() + END_SECONDS
+        ended = select.poll()
+        ended.register(self._signalled, select.POLLIN)
+        while self._hosts and (left := until - time.monotonic()) > 0:
+            ended.poll(left * 1000)
+            self._reap()
+        for pid in self._hosts:
+            os.kill(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""One version in a process of its own: load it, say so, then answer whoever holds the other end.
+
+Ends when that end is closed, however busy or stuck its model is.
+"""
+
+import os
+import select
+import signal
+import socket
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from serving.errors import VersionRefused
+from serving.hosting import messages
+from serving.hosting.messages import Began, Loaded, Refused
+from serving.protocol import Answer, Model
+from serving.runtimes import choice
+
+
+def run(control: socket.socket) -> None:
+    """The life of a host, in a process that was just forked. Does not return."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the supervisor ends us
+    np.random.seed()
+    line = control.makefile("rb").readline()
+    if not line:
+        os._exit(0)
+    asked = messages.load(line)
+    threading.Thread(target=_end_with, args=[control], name="lifeline", daemon=True).start()
+    said = Connection(os.dup(control.fileno()), readable=False)
+    messages.send(said, Began(os.getpid()))
+    try:
+        model = choice.load(Path(asked.folder), asked.runtime)
+    except VersionRefused as error:
+        messages.send(said, Refused(str(error)))
+    except BaseException as error:  # noqa: BLE001 - a model may raise anything, SystemExit too
+        messages.send(said, Refused(f"{type(error).__name__}: {error}".splitlines()[0][:500]))
+    else:
+        messages.send(said, Loaded(model.runtime, model.joins, model.probabilities))
+        for channel in messages.channels(control):
+            threading.Thread(target=_answer, args=[channel, model], name="channel", daemon=True).start()
+    os._exit(0)
+
+
+def _answer(channel: Connection, model: Model) -> None:
+    with channel:
+        while True:
+            try:
+                method, given = messages.question(channel)
+            except (EOFError, OSError):
+                return
+            result: messages.Result
+            try:
+                done: Answer | bytes = getattr(model, method)(*given)
+                result = messages.Written(done) if isinstance(done, bytes) else messages.answered(done)
+            except Exception as error:  # noqa: BLE001 - a model may raise anything; its caller alone is told
+                result = messages.failed(error)
+            try:
+                messages.send(channel, result)
+            except OSError:
+                return
+
+
+def _end_with(control: socket.socket) -> None:
+    """A model that hangs would not see that nobody waits for it any more."""
+    gone = select.poll()
+    gone.register(control.fileno(), 0)  # nothing but that the other side is closed
+    gone.poll()
+    os._exit(0)

@@ -1,0 +1,178 @@
+"""A worker's side of hosts: start one for a version, and call the model in it as if it were here."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from serving.decoding import plan
+from serving.errors import PredictionFailed, ServingError, VersionRefused
+from serving.hosting import messages
+from serving.hosting.messages import Began, Ended, Loaded, Refused
+from serving.protocol import Answer, Decoder, Model, NotRows, Rows
+from serving.runtimes import mlmodel, twin
+from serving.runtimes.mlmodel import MlModel
+from serving.settings import Runtime
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 120
+ENDED_SECONDS = 1
+"""For the news of a host's end to arrive after the end itself."""
+
+T = TypeVar("T")
+GONE = (EOFError, OSError, msgspec.DecodeError)
+"""What a line to a host that is no more raises."""
+
+
+class Hosts:
+    """How versions become models in this process: a twin here, anything else in a host."""
+
+    def __init__(self, door: Path, runtime: Runtime = "auto", *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """`door`: the fork server's socket."""
+        self._door, self._runtime, self._patience_seconds = door, runtime, patience_seconds
+
+    def attempt(self, folder: Path) -> None:
+        """Load the version and predict its own example, away from here. VersionRefused with the reason."""
+        self._start(folder).close()
+
+    def load(self, folder: Path) -> Model:
+        """VersionRefused, or what a twin raises."""
+        about = mlmodel.read(folder)
+        found = twin.usable(about, self._runtime)
+        return found or HostedModel(about, lambda: self._start(folder))
+
+    def _start(self, folder: Path) -> "Host":
+        began = Host()
+        try:
+            began.load(self._door, folder, self._runtime, self._patience_seconds)
+        except VersionRefused:
+            began.close()
+            raise
+        except GONE as error:
+            began.close()
+            raise VersionRefused("the process that tried it is gone, or was never there") from error
+        return began
+
+
+class Host:
+    """A process that has a version loaded. It ends when this is closed or forgotten."""
+
+    def __init__(self) -> None:
+        self._control = socket.socket(socket.AF_UNIX)
+        self._news = Connection(os.dup(self._control.fileno()), writable=False)
+        self._idle: deque[Connection] = deque()
+        self.pid = 0
+        self.close: Callable[[], object] = weakref.finalize(self, _close, self._control, self._news, self._idle)
+
+    def load(self, door: Path, folder: Path, runtime: Runtime, patience_seconds: float) -> None:
+        """VersionRefused, or one of GONE."""
+        until = time.monotonic() + patience_seconds
+        self._control.connect(str(door))
+        messages.ask_to_load(self._control, folder, runtime)
+        while self._news.poll(max(until - time.monotonic(), 0)):
+            told = messages.about(self._news)
+            match told:
+                case Began():
+                    self.pid = told.pid
+                case Loaded():
+                    self.loaded = told
+                    return
+                case Refused():
+                    raise VersionRefused(told.reason)
+                case Ended():
+                    raise VersionRefused(f"it ended the process that tried it (status {told.status})")
+        if self.pid:  # it may be where no signal of its own makes it look up
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        raise VersionRefused(f"it did not predict its own example within {patience_seconds:g} s")
+
+    def call(self, work: Callable[[Connection], T]) -> T:
+        """`work` on a line of its own to the model. What it raises, among them GONE."""
+        try:
+            channel = self._idle.pop()
+        except IndexError:
+            channel = messages.give_channel(self._control)
+        try:
+            done = work(channel)
+        except GONE:
+            channel.close()
+            raise
+        except ServingError:
+            self._idle.append(channel)
+            raise
+        self._idle.append(channel)
+        return done
+
+    def why_gone(self) -> str:
+        """What the fork server says of its end, if it does."""
+        with suppress(*GONE):
+            if self._news.poll(ENDED_SECONDS) and isinstance(told := messages.about(self._news), Ended):
+                return f"status {told.status}"
+        return "unknown"
+
+
+def _close(control: socket.socket, news: Connection, idle: deque[Connection]) -> None:
+    control.close()
+    for each in (news, *idle):
+        each.close()
+
+
+class HostedModel:
+    """A version that needs its own library, as `Model`. When its host dies, the next call starts another one."""
+
+    def __init__(self, about: MlModel, start: Callable[[], Host]) -> None:
+        self.signature, self.platform, self.example = about.signature, about.platform, about.example
+        self.plan: Decoder | None = plan.compile(about.signature) if about.signature.inputs else plan.FreePlan()
+        self._folder, self._start = about.folder, start
+        self._host: Host | None = start()
+        self._starting = threading.Lock()
+        loaded = self._host.loaded
+        self.runtime, self.joins, self.probabilities = loaded.runtime, loaded.joins, loaded.probabilities
+
+    def predict(self, rows: Rows) -> Answer:
+        try:
+            return self._call(lambda channel: messages.ask(channel, rows))
+        except NotRows:
+            self.plan = None  # from now on MLflow itself reads and writes
+            raise
+
+    def invoke(self, media_type: str, body: bytes) -> bytes:
+        return self._call(lambda channel: messages.invoke(channel, media_type, body))
+
+    def _call(self, work: Callable[[Connection], T]) -> T:
+        running = self._running()
+        try:
+            return running.call(work)
+        except GONE as error:
+            self._lost(running)
+            raise PredictionFailed from error
+
+    def _running(self) -> Host:
+        with self._starting:
+            if self._host is None:
+                try:
+                    self._host = self._start()
+                except VersionRefused as refusal:
+                    log.error("host not started", extra={"folder": self._folder.name, "reason": str(refusal)})
+                    raise PredictionFailed from refusal
+            return self._host
+
+    def _lost(self, running: Host) -> None:
+        with self._starting:
+            if self._host is running:
+                self._host = None
+                extra = {"folder": self._folder.name, "pid": running.pid, "status": running.why_gone()}
+                log.error("host died", extra=extra)
+                running.close()

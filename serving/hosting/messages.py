@@ -1,0 +1,199 @@
+"""What a worker and a host say to each other, over sockets that only they have.
+
+A request is pickled: it comes from our own worker. An answer comes out of a process that ran a model's code, so it is
+MessagePack, which cannot bring any code along.
+"""
+
+import pickle
+import socket
+from array import array
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from serving.errors import InvalidInput, PredictionFailed, RowsRefused, ServingError
+from serving.logs import Elsewhere, where
+from serving.protocol import Answer, Array, NotRows, Rows
+from serving.settings import Runtime
+
+_CALLERS = {each.__name__: each for each in (InvalidInput, RowsRefused)}
+_PLAIN = (str, bytes, bool, int, float, type(None))
+
+
+class Load(msgspec.Struct):
+    """The first thing that is said to a host, as a line of JSON."""
+
+    folder: str
+    runtime: Runtime
+
+
+class Began(msgspec.Struct, tag=True):
+    """A host is there, and loads what it was asked to."""
+
+    pid: int
+
+
+class Loaded(msgspec.Struct, tag=True):
+    """The version answers its own example; what a worker needs to know of it."""
+
+    runtime: str
+    joins: bool
+    probabilities: bool
+
+
+class Refused(msgspec.Struct, tag=True):
+    reason: str
+
+
+class Ended(msgspec.Struct, tag=True):
+    """The host's process is gone; as `os.waitstatus_to_exitcode` tells it."""
+
+    status: int
+
+
+class Packed(msgspec.Struct):
+    dtype: str
+    shape: tuple[int, ...]
+    content: bytes | list[Any]
+
+
+class Answered(msgspec.Struct, tag=True):
+    outputs: list[Packed]
+    names: tuple[str, ...] | None
+
+
+class Written(msgspec.Struct, tag=True):
+    body: bytes
+
+
+class Failed(msgspec.Struct, tag=True):
+    kind: str
+    reason: str
+    where: str
+
+
+About = Began | Loaded | Refused | Ended
+Result = Answered | Written | Failed
+_about = msgspec.msgpack.Decoder(About)
+_result = msgspec.msgpack.Decoder(Result)
+
+
+def ask_to_load(control: socket.socket, folder: Path, runtime: Runtime) -> None:
+    control.sendall(msgspec.json.encode(Load(str(folder.resolve()), runtime)) + b"\n")
+
+
+def load(line: bytes) -> Load:
+    return msgspec.json.decode(line, type=Load)
+
+
+def give_channel(control: socket.socket) -> Connection:
+    """A line of its own to the model in the host at the other end of `control`. OSError when it is gone."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            socket.send_fds(control, [b"c"], [theirs.fileno()])
+        except OSError:
+            ours.close()
+            raise
+    return Connection(ours.detach())
+
+
+def channels(control: socket.socket) -> Iterator[Connection]:
+    """A host's side of `give_channel`; ends with the other side."""
+    while True:
+        found, handles, _, _ = socket.recv_fds(control, 1, 1)
+        if not found:
+            return
+        yield from (Connection(handle) for handle in array("i", handles))
+
+
+def send(connection: Connection, message: About | Result) -> None:
+    connection.send_bytes(msgspec.msgpack.encode(message))
+
+
+def about(connection: Connection) -> About:
+    """EOFError or OSError when the other side is gone; msgspec.DecodeError for what is none of ours."""
+    told: About = _about.decode(connection.recv_bytes())
+    return told
+
+
+def ask(connection: Connection, rows: Rows) -> Answer:
+    """Errors as `Model.predict`, and as `about`."""
+    found = _asked(connection, ("predict", (rows,)))
+    if not isinstance(found, Answered):
+        raise EOFError
+    return Answer(tuple(_unpacked(each) for each in found.outputs), found.names)
+
+
+def invoke(connection: Connection, media_type: str, body: bytes) -> bytes:
+    """Errors as `Model.invoke`, and as `about`."""
+    found = _asked(connection, ("invoke", (media_type, body)))
+    if not isinstance(found, Written):
+        raise EOFError
+    return found.body
+
+
+def _asked(connection: Connection, question: tuple[str, tuple[object, ...]]) -> Result:
+    connection.send_bytes(pickle.dumps(question, pickle.HIGHEST_PROTOCOL))
+    found: Result = _result.decode(connection.recv_bytes())
+    if isinstance(found, Failed):
+        raise _error(found)
+    return found
+
+
+def question(connection: Connection) -> tuple[Literal["predict", "invoke"], tuple[Any, ...]]:
+    """A host's side of `ask` and `invoke`."""
+    asked: tuple[Literal["predict", "invoke"], tuple[Any, ...]]
+    asked = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our own worker, over a socket nobody else has
+    return asked
+
+
+def answered(answer: Answer) -> Answered:
+    """NotRows for values that are neither numbers nor texts."""
+    return Answered([_packed(each) for each in answer.outputs], answer.names)
+
+
+def failed(error: Exception) -> Failed:
+    """Without what the messages say where that may quote a caller's rows."""
+    said = str(error) if isinstance(error, ServingError) else ""
+    return Failed(type(error).__name__, said, where(error))
+
+
+def _error(failure: Failed) -> ServingError:
+    known = _CALLERS.get(failure.kind)
+    error: ServingError
+    if known is not None:
+        error = known(failure.reason)
+    else:
+        error = NotRows() if failure.kind == NotRows.__name__ else PredictionFailed()
+    error.__cause__ = Elsewhere(failure.where)
+    return error
+
+
+def _packed(array: Array) -> Packed:
+    if array.dtype.hasobject:
+        flat: list[Any] = array.ravel().tolist()
+        _check(flat)
+        return Packed("O", array.shape, flat)
+    return Packed(array.dtype.str, array.shape, array.tobytes())
+
+
+def _unpacked(packed: Packed) -> Array:
+    if isinstance(packed.content, bytes):
+        return np.frombuffer(packed.content, packed.dtype).reshape(packed.shape)
+    flat = np.empty(len(packed.content), object)
+    flat[:] = packed.content
+    return flat.reshape(packed.shape)
+
+
+def _check(values: Sequence[Any]) -> None:
+    """What would not arrive as it was sent is for MLflow's own writer."""
+    for each in values:
+        if isinstance(each, list):
+            _check(each)
+        elif type(each) not in _PLAIN or (type(each) is int and not -(1 << 63) <= each < 1 << 64):
+            raise NotRows

@@ -1,0 +1,48 @@
+"""Load a version with the quickest runtime that answers as it does: its ONNX twin, else its library, else pyfunc.
+
+In this process: a worker asks a host (`hosting/`) to do it wherever MLflow would have to be imported.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from serving.errors import VersionRefused
+from serving.protocol import Model
+from serving.runtimes import mlmodel, twin
+from serving.runtimes.examples import try_out
+from serving.runtimes.mlmodel import MlModel
+from serving.settings import Runtime
+
+
+def preload() -> None:
+    """Import what versions without a twin need: seconds that a promotion then does not have to wait for."""
+    if not find_spec("mlflow"):
+        return
+    for name in ("serving.runtimes.native", "sklearn", "skops.io"):
+        if find_spec(name.partition(".")[0]):
+            import_module(name)
+
+
+def load(folder: Path, runtime: Runtime = "auto") -> Model:
+    """The model in `folder`, tried on its own input example. VersionRefused, or whatever the model raises."""
+    about = mlmodel.read(folder)
+    model: Model | None = twin.usable(about, runtime)
+    if model is None:
+        model = _library(about, runtime)
+        try_out(model)
+    return model
+
+
+def _library(about: MlModel, runtime: Runtime) -> Model:
+    from serving.runtimes import native, pyfunc
+
+    plain = pyfunc.load(about)
+    if runtime == "pyfunc":
+        return plain
+    quicker = native.of(plain)
+    if quicker is None and runtime == "native":
+        raise VersionRefused(
+            "its library does not answer arrays as pyfunc does, and SERVING_RUNTIME=native asks for it"
+        )
+    return quicker or plain

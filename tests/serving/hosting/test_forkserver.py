@@ -1,0 +1,82 @@
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from serving.errors import PredictionFailed
+from serving.hosting.hosted import Hosts
+from tests.servers import eventually
+from tests.serving.hosting.conftest import Forking, a_pyfunc, alive
+from tests.serving.hosting.test_hosted import ONE_ROW
+
+
+def gone(pids: set[int]) -> bool:
+    return not any(psutil.pid_exists(pid) and alive(psutil.Process(pid)) for pid in pids)
+
+
+def sockets(pid: int) -> int:
+    """How many it has, counting one that it has twice once."""
+    targets = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    return sum(target.startswith("socket:") for target in targets)
+
+
+def test_a_host_finds_the_libraries_imported(forking: Forking, tmp_path: Path) -> None:
+    wanted = "{'mlflow.pyfunc', 'sklearn', 'skops.io', 'pandas'} - set(__import__('sys').modules)"
+    loading = f"missing = {wanted}\n    if missing or '_load_pyfunc' not in globals(): raise OSError(missing)"
+
+    Hosts(forking.door).attempt(a_pyfunc(tmp_path / "model", loading))
+
+
+def test_a_host_has_nothing_of_the_others(forking: Forking, tmp_path: Path) -> None:
+    """Neither the socket that leads to the fork server nor the line to another host."""
+    hosts = Hosts(forking.door)
+    models = [hosts.load(a_pyfunc(tmp_path / f"model{number}")) for number in range(3)]
+
+    assert [sockets(pid) for pid in forking.hosts()] == [1, 1, 1]
+    assert len(models) == 3
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "the parent's end"])
+def test_it_ends_when_told_to_and_takes_stuck_hosts_along(
+    new_fork_server: Callable[[], Forking], tmp_path: Path, how: str
+) -> None:
+    forking = new_fork_server()
+    model = Hosts(forking.door).load(a_pyfunc(tmp_path / "model"))
+    hosts = forking.hosts()
+    assert len(hosts) == 1
+
+    if how == "SIGTERM":
+        forking.process.send_signal(signal.SIGTERM)
+    else:
+        forking.let_go()
+
+    assert forking.process.wait(20) == 0
+    eventually(lambda: gone(hosts))
+    with pytest.raises(PredictionFailed):
+        model.predict(ONE_ROW)
+
+
+def test_hosts_outlive_a_fork_server_that_was_killed(new_fork_server: Callable[[], Forking], tmp_path: Path) -> None:
+    forking = new_fork_server()
+    model = Hosts(forking.door).load(a_pyfunc(tmp_path / "model"))
+    (host,) = forking.hosts()
+
+    forking.process.kill()
+    forking.process.wait(20)
+
+    assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
+    del model
+    eventually(lambda: gone({host}))
+
+
+def test_a_control_c_of_the_terminal_ends_neither_it_nor_a_host(forking: Forking, tmp_path: Path) -> None:
+    model = Hosts(forking.door).load(a_pyfunc(tmp_path / "model"))
+
+    for pid in (forking.process.pid, *forking.hosts()):
+        os.kill(pid, signal.SIGINT)
+
+    assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
+    Hosts(forking.door).attempt(a_pyfunc(tmp_path / "another"))
