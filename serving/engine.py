@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from serving.batcher import Batcher, Call, Limits
-from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, ServingError
+from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull, ServingError
 from serving.lineup import Lineup, Served
 from serving.protocol import PREDICT, Answer, Model, Rows
 
@@ -30,8 +31,9 @@ class Engine:
     def __init__(self, lineup: Lineup, limits: Limits | None = None) -> None:
         self.lineup = lineup
         self._limits = limits or Limits()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
-        self._batchers: dict[str, dict[int, Batcher]] = {}
+        # A version that nobody serves or asks any more takes its queue with it, and the model.
+        self._lanes: WeakKeyDictionary[Served, _Lanes] = WeakKeyDictionary()
+        self._closed = False
 
     def at_once(self, served: Served, rows: Rows, call: Call) -> Answer | None:
         """The answer of a model that needs less time than a queue would; None: ask `answer`. Errors as there."""
@@ -57,28 +59,52 @@ class Engine:
         if at_once is not None:
             return at_once
         _check(served, rows, call)
-        return await _in_time(self._batcher(served).submit(rows, call), call)
+        return await _in_time(self._of(served).batcher.submit(rows, call), call)
 
     async def invoke(self, served: Served, media_type: str, body: bytes, call: Call) -> bytes:
-        """MLflow's JSON answer to a body that only MLflow's own parser can read; not joined with others."""
-        since = time.perf_counter()
-        work = partial(_invoke, served.model, media_type, body, call, since)
-        return await _in_time(asyncio.get_running_loop().run_in_executor(self._pool, work), call)
+        """MLflow's JSON answer to a body that only MLflow's own parser can read; not joined with others.
+
+        QueueFull and DeadlineExpired, or what the model raises.
+        """
+        lanes = self._of(served)
+        if lanes.invoked >= self._limits.waiting_rows:
+            raise QueueFull(lanes.invoked)
+        work = partial(_invoke, served.model, media_type, body, call, time.perf_counter())
+        try:
+            running = asyncio.get_running_loop().run_in_executor(lanes.pool, work)
+        except RuntimeError:  # the pool is closed
+            raise PredictionFailed from None
+        lanes.invoked += 1
+        running.add_done_callback(lanes.leave)
+        return await _in_time(running, call)
 
     def close(self) -> None:
         """Takes no more work; what runs is not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._closed = True
+        for lanes in self._lanes.values():
+            lanes.pool.shutdown(wait=False, cancel_futures=True)
 
-    def _batcher(self, served: Served) -> Batcher:
-        held = self._batchers.setdefault(served.version.name, {})
-        batcher = held.get(id(served.model))
-        if batcher is None:
-            model = served.model
-            limits = self._limits if model.joins else replace(self._limits, lanes=THREADS)
-            batcher = Batcher(model.predict, limits, self._pool, joins=model.joins)
-            # The one before may still have requests; older ones have not, and their models must be let go.
-            self._batchers[served.version.name] = {**dict(list(held.items())[-1:]), id(model): batcher}
-        return batcher
+    def _of(self, served: Served) -> "_Lanes":
+        lanes = self._lanes.get(served)
+        if lanes is None:
+            lanes = self._lanes[served] = _Lanes(served.model, self._limits)
+            if self._closed:
+                lanes.pool.shutdown(wait=False)
+        return lanes
+
+
+class _Lanes:
+    """One version's threads, so that none takes another's, and what waits for them."""
+
+    def __init__(self, model: Model, limits: Limits) -> None:
+        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
+        limits = limits if model.joins else replace(limits, lanes=THREADS)
+        self.batcher = Batcher(model.predict, limits, self.pool, joins=model.joins)
+        self.invoked = 0
+        """Bodies that MLflow itself reads, waiting or being answered."""
+
+    def leave(self, _done: object) -> None:
+        self.invoked -= 1
 
 
 def _check(served: Served, rows: Rows, call: Call) -> None:
