@@ -117,9 +117,10 @@ class Front:
         served = asked.served = await served_soon(self._engine.lineup, name, version)
         body = await asked.body()
         headers = {infer.HEADER_LENGTH: length.decode("latin-1")} if (length := asked.headers.get(_LENGTH)) else {}
-        answering = infer.infer(self._engine, served, headers, body, asked.call)
+        question = await infer.read(served, headers, body, asked.call)
+        answering = infer.answer(self._engine, served, question, asked.call)
         # What is answered at once is not worth a task of its own.
-        at_once = served.inline_rows and len(body) < infer.LONG_BODY
+        at_once = question[1].count <= served.inline_rows
         answer, media_type, extra = await (answering if at_once else asked.unless_gone(answering))
         return answer, media_type.encode(), tuple((key.encode(), value.encode()) for key, value in extra.items())
 

@@ -15,34 +15,41 @@ from serving.protocol import Rows
 from serving.rest import tensor_bodies
 from serving.rest.tensor_bodies import HEADER_LENGTH, InferRequest
 
-__all__ = ["HEADER_LENGTH", "infer"]
+__all__ = ["HEADER_LENGTH", "answer", "read"]
 
 LONG_BODY = 256 << 10
 """Bytes of JSON; decoding more than this would hold up everybody else's request."""
 
 
-async def infer(
-    engine: Engine, served: Served, headers: Mapping[str, str], body: bytes, call: Call
-) -> tuple[bytes, str, dict[str, str]]:
-    """The body of the answer, its content type and the headers it needs besides. `headers` by lower-case name.
+Question = tuple[InferRequest, Rows]
 
-    InvalidInput, and the errors of `Engine.answer`. Sets the times of `call`.
-    """
+
+async def read(served: Served, headers: Mapping[str, str], body: bytes, call: Call) -> Question:
+    """What the body asks. `headers` by lower-case name. InvalidInput. Sets a time of `call`."""
     began = time.perf_counter()
     length = headers.get(HEADER_LENGTH)
     if length is None and len(body) > LONG_BODY:
-        request, rows = await to_thread(_read, served, body, length)
+        question = await to_thread(_read, served, body, length)
     else:
-        request, rows = _read(served, body, length)
+        question = _read(served, body, length)
     call.decode = time.perf_counter() - began
+    return question
+
+
+async def answer(engine: Engine, served: Served, question: Question, call: Call) -> tuple[bytes, str, dict[str, str]]:
+    """The body of the answer, its content type and the headers it needs besides.
+
+    InvalidInput, and the errors of `Engine.answer`. Sets times of `call`.
+    """
+    request, rows = question
     wanted = request.outputs or ()
     outputs = await ask(engine, served, rows, [each.name for each in wanted], call)
     began = time.perf_counter()
-    answer = tensor_bodies.answer(served, request, outputs)
+    found = tensor_bodies.answer(served, request, outputs)
     call.encode = time.perf_counter() - began
-    return answer
+    return found
 
 
-def _read(served: Served, body: bytes, length: str | None) -> tuple[InferRequest, Rows]:
+def _read(served: Served, body: bytes, length: str | None) -> Question:
     request, data = tensor_bodies.parts(body, length)
     return request, rows_of(served, tensor_bodies.tensors(request.inputs, data), request.parameters)

@@ -10,10 +10,10 @@ import pytest
 import uvicorn
 
 from serving.app import build
-from serving.engine import Engine
 from serving.lineup import Lineup
 from serving.protocol import Answer, Rows
 from tests.servers import eventually, free_port
+from tests.serving.rpc.conftest import Watched
 from tests.serving.tensor_models import Held, TensorModel, put
 
 LARGEST = 200_000
@@ -27,6 +27,7 @@ class Live:
     """The app behind a real uvicorn, in the test's own loop."""
 
     lineup: Lineup
+    engine: Watched
     port: int
 
     @property
@@ -48,13 +49,13 @@ class Live:
 
 @pytest.fixture
 async def live(lineup: Lineup) -> AsyncIterator[Live]:
-    engine, port = Engine(lineup), free_port()
+    engine, port = Watched(lineup), free_port()
     app = build(engine, largest_body=LARGEST)
     config = uvicorn.Config(app, port=port, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     await asyncio.to_thread(eventually, lambda: server.started)
-    yield Live(lineup, port)
+    yield Live(lineup, engine, port)
     server.should_exit = True
     await serving
     engine.close()
@@ -128,26 +129,23 @@ def ask_for_two(payload: Any) -> Any:
 
 
 @pytest.mark.parametrize(("path", "payload"), ENDPOINTS)
+@pytest.mark.parametrize("inline_rows", [0, 1])
 async def test_a_caller_who_hangs_up_while_it_waits_is_not_predicted(
-    live: Live, http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, path: str, payload: Any
+    live: Live, http: httpx.AsyncClient, path: str, payload: Any, inline_rows: int
 ) -> None:
-    held = Held()
-    two = ask_for_two(payload)
-    put(live.lineup, TensorModel(answers=held), inline_rows=0)
+    held, two = Held(), ask_for_two(payload)
+    put(live.lineup, TensorModel(answers=held), inline_rows=inline_rows)
     first = asyncio.create_task(http.post(path, json=two))
-    await asyncio.to_thread(held.started.wait, 20)
-    three = asyncio.create_task(http.post(path, json=two))
+    assert await asyncio.to_thread(held.started.wait, 20)
+    third = asyncio.create_task(http.post(path, json=two))
     leaving = await live.sent(path, two)
-    caplog.set_level("DEBUG", "serving.rest.front")
-    assert (await http.get("/ping")).status_code == 200  # after it, so that it waits for the model by now
+    await live.engine.has(under_way=3)
 
     leaving.close()
-    await asyncio.to_thread(
-        eventually, lambda: "caller hung up" in [each.message for each in caplog.records], seconds=5
-    )
+    await live.engine.has(under_way=2)
     held.release.set()
 
-    assert [(await each).status_code for each in (first, three)] == [200, 200]
+    assert [(await each).status_code for each in (first, third)] == [200, 200]
     assert held.seen == [2, 2]
 
 
@@ -231,7 +229,7 @@ async def test_a_time_limit_that_has_passed_is_a_504(
 ) -> None:
     put(live.lineup, TensorModel(answers=held), inline_rows=0)
     first = asyncio.create_task(http.post(path, json=payload))
-    await asyncio.to_thread(held.started.wait, 20)
+    assert await asyncio.to_thread(held.started.wait, 20)
 
     none, short = [await http.post(path, json=payload, headers={"x-request-timeout-ms": limit}) for limit in ("0", "9")]
 

@@ -5,14 +5,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.engine import Call, Engine
 from serving.errors import InvalidInput
 from serving.lineup import Lineup
 from serving.protocol import Answer, Column, NotRows, Rows, Signature, Tensor
-from serving.rest.infer import infer
+from serving.rest import infer
 from serving.rest.tensor_bodies import HEADER_LENGTH
 from tests.serving.tensor_models import TensorModel, put
 
@@ -230,11 +230,12 @@ async def test_bytes_that_belong_to_no_input_are_refused(client: httpx.AsyncClie
 
 
 @given(st.binary(max_size=60), st.none() | st.integers(0, 80).map(str) | st.text(max_size=5))
+@settings(deadline=None)
 async def test_any_bytes_are_answered_or_invalid_input(body: bytes, length: str | None) -> None:
     engine = Engine(Lineup(("iris",)))
     headers = {} if length is None else {HEADER_LENGTH: length}
     with pytest.raises(InvalidInput):
-        await infer(engine, put(engine.lineup), headers, body, Call())
+        await infer.read(put(engine.lineup), headers, body, Call())
     engine.close()
 
 
