@@ -5,6 +5,7 @@ ServingError
 │   ├── UnknownModel
 │   ├── UnknownVersion
 │   ├── UnsupportedMedia
+│   ├── UnsupportedEncoding
 │   ├── TooLarge
 │   ├── InvalidInput         does not fit the signature
 │   ├── NoProbabilities
@@ -49,6 +50,14 @@ class UnsupportedMedia(CallerError):
 
     def __init__(self, supported: tuple[str, ...]) -> None:
         super().__init__(f"Content-Type must be one of {', '.join(supported)}, with no parameter but charset=utf-8")
+
+
+class UnsupportedEncoding(CallerError):
+    code = "unsupported-encoding"
+
+    def __init__(self, supported: tuple[str, ...]) -> None:
+        some = f"Content-Encoding must be one of {', '.join(supported)}" if supported else "lines come uncompressed"
+        super().__init__(f"{some}; or leave Content-Encoding out")
 
 
 class InvalidInput(CallerError):

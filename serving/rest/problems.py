@@ -23,6 +23,7 @@ from serving.errors import (
     TooLarge,
     UnknownModel,
     UnknownVersion,
+    UnsupportedEncoding,
     UnsupportedMedia,
 )
 from serving.rest.context import REQUEST_ID, request_id
@@ -38,6 +39,7 @@ STATUS: dict[type[ServingError], int] = {
     UnknownVersion: 404,
     TooLarge: 413,
     UnsupportedMedia: 415,
+    UnsupportedEncoding: 415,
     DeadlineExpired: 504,
     Busy: 503,
 }

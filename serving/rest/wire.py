@@ -1,6 +1,7 @@
 """One request on its way through `front.py`: what it carries, how its body is read, what its answer is told besides."""
 
 import time
+import zlib
 from asyncio import FIRST_COMPLETED, ensure_future, wait
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
@@ -9,9 +10,11 @@ from typing import Any, TypeVar
 from starlette.types import Receive, Scope
 
 from serving.engine import Call
-from serving.errors import DeadlineExpired, InvalidInput, TooLarge
+from serving.errors import DeadlineExpired, InvalidInput, TooLarge, UnsupportedEncoding
 from serving.lineup import Served
 
+ENCODING = b"content-encoding"
+_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 TIMEOUT = b"x-request-timeout-ms"
 """How long the caller will wait; what cannot be answered by then is not predicted."""
 
@@ -35,28 +38,35 @@ class Asked:
     call: Call = field(default_factory=Call)
 
     async def body(self) -> bytes:
-        """Whole. TooLarge, before it is read where its length says so; CallerGone."""
+        """Whole, and unpacked. TooLarge, before it is read where its length says so; CallerGone; as `unpacked`."""
+        whole = await self._whole()
+        packing = self.headers.get(ENCODING)
+        return whole if packing is None else unpacked(whole, packing, self.largest_body)
+
+    async def _whole(self) -> bytes:
         length = self.headers.get(b"content-length", b"0")
         if int(length) > self.largest_body:
-            raise self._too_large()
+            raise _too_large(self.largest_body)
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             whole: bytes = message.get("body", b"")
             if len(whole) > self.largest_body:
-                raise self._too_large()
+                raise _too_large(self.largest_body)
             return whole
         parts, size = [message], 0
         while parts[-1]["type"] == "http.request":
             size += len(parts[-1].get("body", b""))
             if size > self.largest_body:
-                raise self._too_large()
+                raise _too_large(self.largest_body)
             if not parts[-1].get("more_body", False):
                 return b"".join(part.get("body", b"") for part in parts)
             parts.append(await self.receive())
         raise CallerGone
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes, no sooner read than it is wanted. CallerGone."""
+        """The body as it comes, no sooner read than it is wanted. CallerGone, UnsupportedEncoding."""
+        if ENCODING in self.headers:
+            raise UnsupportedEncoding(())
         more = True
         while more:
             message = await self.receive()
@@ -77,8 +87,28 @@ class Asked:
             gone.cancel()
             answering.cancel()
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is larger than {self.largest_body} bytes")
+
+def unpacked(body: bytes, packing: bytes, largest: int) -> bytes:
+    """By a Content-Encoding. UnsupportedEncoding; InvalidInput; TooLarge, before more than that is unpacked."""
+    name = packing.strip().lower()
+    if name in {b"", b"identity"}:
+        return body
+    if name not in {b"gzip", b"deflate"}:
+        raise UnsupportedEncoding(("gzip", "deflate"))
+    unpacker = zlib.decompressobj(_ZLIB_OR_GZIP)
+    try:
+        found = unpacker.decompress(body, largest + 1)
+    except zlib.error:
+        raise InvalidInput(f"the body is not {name.decode()}, as its Content-Encoding says") from None
+    if len(found) > largest:
+        raise _too_large(largest)
+    if not unpacker.eof or unpacker.unused_data:
+        raise InvalidInput("the body ends before or behind what its Content-Encoding packs")
+    return found
+
+
+def _too_large(largest: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {largest} bytes")
 
 
 def deadline(milliseconds: bytes) -> float:

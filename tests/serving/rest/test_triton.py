@@ -71,6 +71,17 @@ async def test_health_and_metadata(call: Run, lineup: Lineup) -> None:
     assert await call(look) == [True, False, True, False, ["binary_tensor_data"], ["7"]]
 
 
+@pytest.mark.parametrize("packing", ["gzip", "deflate"])
+async def test_infer_with_a_compressed_body(call: Run, lineup: Lineup, packing: str) -> None:
+    put(lineup)
+
+    answer = await call(
+        lambda client: client.infer("iris", [tensor("rows", ROWS, "FP64")], request_compression_algorithm=packing)
+    )
+
+    assert answer.as_numpy("label").tolist() == [6, 15]
+
+
 @pytest.mark.parametrize("binary_in", [True, False])
 @pytest.mark.parametrize("binary_out", [True, False])
 async def test_infer_in_json_and_binary(call: Run, lineup: Lineup, binary_in: bool, binary_out: bool) -> None:

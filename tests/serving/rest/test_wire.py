@@ -1,0 +1,75 @@
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.errors import InvalidInput, TooLarge, UnsupportedEncoding
+from serving.lineup import Lineup
+from serving.rest.wire import unpacked
+from tests.serving.tensor_models import put
+
+PACK: dict[bytes, Callable[[bytes], bytes]] = {b"gzip": gzip.compress, b"deflate": zlib.compress}
+BODY = json.dumps({"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1, 2, 3]]}}).encode()
+
+
+@given(st.binary(max_size=2000), st.sampled_from(sorted(PACK)))
+def test_what_was_packed_is_unpacked(body: bytes, packing: bytes) -> None:
+    assert unpacked(PACK[packing](body), packing, len(body)) == body
+
+
+@given(st.binary(max_size=200), st.sampled_from(sorted(PACK)))
+def test_any_bytes_are_unpacked_or_invalid_input(body: bytes, packing: bytes) -> None:
+    with suppress(InvalidInput):
+        unpacked(body, packing, 1000)
+
+
+@pytest.mark.parametrize("packing", sorted(PACK))
+@pytest.mark.parametrize("wrong", ["cut", "more"])
+def test_what_is_cut_off_or_goes_on_is_refused(packing: bytes, wrong: str) -> None:
+    packed = PACK[packing](BODY)
+
+    with pytest.raises(InvalidInput):
+        unpacked(packed[:-1] if wrong == "cut" else packed + b"x", packing, 1000)
+
+
+@pytest.mark.parametrize("packing", sorted(PACK))
+def test_no_more_is_unpacked_than_a_body_may_have(packing: bytes) -> None:
+    bomb = PACK[packing](bytes(100_000_000))
+
+    with pytest.raises(TooLarge):
+        unpacked(bomb, packing, 1000)
+
+
+def test_identity_is_no_packing() -> None:
+    assert unpacked(b"x", b"Identity", 1) == b"x"
+
+
+def test_another_packing_is_refused_by_naming_those_there_are() -> None:
+    with pytest.raises(UnsupportedEncoding, match="one of gzip, deflate; or leave"):
+        unpacked(b"secret", b"br", 10)
+
+
+@pytest.mark.parametrize("packing", sorted(PACK))
+async def test_a_packed_body_is_answered(client: httpx.AsyncClient, lineup: Lineup, packing: bytes) -> None:
+    put(lineup)
+    headers = {"content-type": "application/json", "content-encoding": packing.decode()}
+
+    answer = await client.post("/invocations", content=PACK[packing](BODY), headers=headers)
+
+    assert answer.json() == {"predictions": [6]}
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/x-ndjson"])
+async def test_a_packing_that_is_not_known_is_a_415(client: httpx.AsyncClient, lineup: Lineup, media_type: str) -> None:
+    put(lineup)
+    headers = {"content-type": media_type, "content-encoding": "br"}
+
+    answer = await client.post("/invocations", content=b"secret", headers=headers)
+
+    assert (answer.status_code, answer.json()["type"]) == (415, "urn:slipway:problem:unsupported-encoding")
