@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from serving.engine import Call, Engine
 from serving.errors import InvalidInput, RowsRefused, UnknownVersion
 from serving.interface import PREDICTIONS, output_name
 from serving.lineup import Lineup, Served
-from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Array, Model, NotRows, Rows
+from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Array, NotRows, Rows
 
 LOOK_SECONDS = 0.05
 PATIENCE_LOOKS = 400
@@ -39,9 +37,6 @@ async def served_soon(lineup: Lineup, name: str, version: str = "") -> Served:
 
 def rows_of(served: Served, tensors: Sequence[tuple[str, Array]], params: Mapping[str, object] | None) -> Rows:
     """`params` are those of the request: the model's own, and `predict_proba`. InvalidInput with a reason."""
-    rows = _as_it_is(served.model, tensors, params) if len(tensors) == 1 else None
-    if rows is not None:
-        return rows
     named = dict(tensors)
     if len(named) != len(tensors):
         raise InvalidInput("two inputs have the same name")
@@ -52,21 +47,6 @@ def rows_of(served: Served, tensors: Sequence[tuple[str, Array]], params: Mappin
     if inputs and inputs[0].name is None:  # a plan counts what has no name; its metadata says input-0, input-1, ...
         named = {name.removeprefix("input-"): array for name, array in tensors}
     return plan.tensors(named, params)
-
-
-def _as_it_is(model: Model, tensors: Sequence[tuple[str, Array]], params: Mapping[str, object] | None) -> Rows | None:
-    """The usual request: one tensor that already is all columns side by side. None: the plan has more to look at."""
-    plan, signature = model.plan, model.signature
-    if plan is None or len(plan.blocks) != 1 or signature.params or (params and PREDICT_PROBA in params):
-        return None
-    ((name, table),) = tensors
-    block, dtype = plan.blocks[0], table.dtype
-    wanted = np.dtype(block.dtype)
-    if len(block.names) < 2 or table.ndim != 2 or table.shape[1] != len(block.names) or name in block.names:
-        return None
-    if dtype.kind != wanted.kind or dtype.kind not in "biuf" or dtype.itemsize > wanted.itemsize:
-        return None
-    return Rows((table.astype(wanted, copy=False),), len(table))
 
 
 async def ask(engine: Engine, served: Served, rows: Rows, wanted: Sequence[str], call: Call) -> Outputs:

@@ -32,7 +32,7 @@ from serving.decoding.explain import explain
 from serving.decoding.fast import Fast
 from serving.decoding.params import TYPES, Params
 from serving.errors import InvalidInput
-from serving.protocol import JSON, Array, Block, Column, Rows, Signature, Tensor, Unplanned
+from serving.protocol import JSON, PREDICT_PROBA, Array, Block, Column, Rows, Signature, Tensor, Unplanned
 
 __all__ = ["FreePlan", "Plan", "Unplanned", "compile"]
 
@@ -65,6 +65,7 @@ class Plan:
         )
         self._params = Params(signature.params)
         self._fast = Fast(signature, self.blocks, self._params)
+        self._table = _Table.of(signature, self.blocks)
 
     def fast(self, body: bytes) -> Rows:
         """A JSON body such as clients usually send. Unplanned when in any doubt."""
@@ -86,6 +87,9 @@ class Plan:
 
         The dtypes are those that MLflow lets into such a signature. Texts come as bytes. `params` is as in a JSON body.
         """
+        table = self._table.found(tensors, params) if self._table is not None and len(tensors) == 1 else None
+        if table is not None:
+            return Rows((table,), len(table))
         arrays = self._arrays(
             given.columns(self._columns, tensors) if self._columns else given.tensors(self._tensors, tensors)
         )
@@ -111,6 +115,30 @@ class Plan:
                 table[:, place] = found[at]
             gathered.append(table)
         return tuple(gathered)
+
+
+class _Table:
+    """The usual tensor: one that already is all columns side by side, so that none needs a look of its own."""
+
+    def __init__(self, block: Block) -> None:
+        self._dtype, self._names = np.dtype(block.dtype), frozenset(block.names)
+
+    @classmethod
+    def of(cls, signature: Signature, blocks: tuple[Block, ...]) -> "_Table | None":
+        """None where no tensor could be that, or params have to be filled in."""
+        (first, *others), columns = blocks, isinstance(signature.inputs[0], Column)
+        plain = columns and not others and not signature.params and len(first.names) > 1
+        return cls(first) if plain and np.dtype(first.dtype).kind in "biuf" else None
+
+    def found(self, tensors: Mapping[str, Array], params: Mapping[str, object] | None) -> Array | None:
+        """None: there is more to look at."""
+        ((name, table),) = tensors.items()
+        if table.ndim != 2 or table.shape[1] != len(self._names) or name in self._names:
+            return None
+        dtype, wanted = table.dtype, self._dtype
+        if dtype.kind != wanted.kind or dtype.itemsize > wanted.itemsize or (params and PREDICT_PROBA in params):
+            return None
+        return table if dtype is wanted else table.astype(wanted, copy=False)
 
 
 class FreePlan:

@@ -1,4 +1,5 @@
 import json
+import struct
 from typing import Any
 
 import msgspec
@@ -151,6 +152,15 @@ def test_binary_data_of_another_size_is_refused() -> None:
 def test_a_name_that_could_be_anything_is_not_repeated() -> None:
     with pytest.raises(InvalidInput, match=r"^a tensor: "):
         from_binary("<script>\n" * 20, "FP64", [2], b"")
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -2.5, 3.140625, float("inf"), 2.0**-133])
+def test_a_bf16_is_the_upper_half_of_an_fp32(value: float) -> None:
+    upper = struct.pack("<f", value)[2:]
+
+    array = from_binary("x", "BF16", [1, 2], upper + upper)
+
+    assert (array.dtype.name, array.tolist()) == ("float32", [[value, value]])
 
 
 def test_any_byte_but_zero_is_true() -> None:
