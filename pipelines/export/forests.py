@@ -18,6 +18,7 @@ from sklearn.ensemble import (
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from pipelines.errors import NoTwin
 from pipelines.export import trees
 from pipelines.export.estimator import Graph
 from pipelines.export.trees import Tree
@@ -58,7 +59,7 @@ def forest_regressor(scope: Any, operator: Any, container: Any) -> None:
 def gradient_classifier(scope: Any, operator: Any, container: Any) -> None:
     graph = Graph(scope, operator, container)
     if graph.model.loss != "log_loss":
-        raise NotImplementedError("gradient boosting with another loss")
+        raise NoTwin("gradient boosting with another loss")
     raw = _gradient(graph)
     if len(graph.model.classes_) == 2:
         graph.classifies(graph.two_classes(graph.add("Sigmoid", raw)))
@@ -75,7 +76,7 @@ def _gradient(graph: Graph) -> str:
     """[rows, trees an iteration], before the loss makes them probabilities or values."""
     model = graph.model
     if model.init is not None:
-        raise NotImplementedError("gradient boosting that starts from another model")
+        raise NoTwin("gradient boosting that starts from another model")
     grown = [trees.of_decision_tree(one.tree_) for one in model.estimators_.ravel()]
     grown = [replace(tree, values=model.learning_rate * tree.values) for tree in grown]
     rounds, width = model.estimators_.shape

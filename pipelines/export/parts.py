@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from pipelines.errors import NoTwin
 from pipelines.export.estimator import Graph
 from pipelines.features import MISSING
 
@@ -35,7 +36,7 @@ def fill_gaps(scope: Any, operator: Any, container: Any) -> None:
         return
     fill = imputer.statistics_ if text else np.asarray(imputer.statistics_, np.float64)
     if imputer.add_indicator or not is_gap or (not text and np.isnan(fill).any()):
-        raise NotImplementedError("a SimpleImputer that adds or drops columns, or looks for a number")
+        raise NoTwin("a SimpleImputer that adds or drops columns, or looks for a number")
     graph = Graph(scope, operator, container)
     if text and all(value == MISSING for value in fill):
         graph.gives(graph.rows)
@@ -138,7 +139,7 @@ def perceptron_classifier(scope: Any, operator: Any, container: Any) -> None:
         or model.n_outputs_ not in {1, len(model.classes_)}
         or model.out_activation_ == "identity"
     ):
-        raise NotImplementedError("a perceptron with several labels a row")
+        raise NoTwin("a perceptron with several labels a row")
     value = _layers(graph)
     graph.classifies(graph.two_classes(value) if model.n_outputs_ == 1 else value)
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.errors import NoTwin
+
 Array = NDArray[Any]
 LESS_OR_EQUAL = 0
 SUM = 1
@@ -32,7 +34,7 @@ class Tree:
 def of_decision_tree(tree: Any) -> Tree:
     """From `estimator.tree_`, whose one output has a value for every class."""
     if tree.n_outputs != 1:
-        raise NotImplementedError("trees with several outputs")
+        raise NoTwin("trees with several outputs")
     leaf = tree.children_left == -1
     gaps = np.asarray(tree.missing_go_to_left, bool)
     return Tree(tree.feature, tree.threshold, tree.children_left, tree.children_right, leaf, gaps, tree.value[:, 0, :])
@@ -41,7 +43,7 @@ def of_decision_tree(tree: Any) -> Tree:
 def of_histogram(nodes: Array) -> Tree:
     """From the nodes of a predictor of HistGradientBoosting."""
     if nodes["is_categorical"].any():
-        raise NotImplementedError("histogram boosting with columns of categories")
+        raise NoTwin("histogram boosting with columns of categories")
     return Tree(
         nodes["feature_idx"],
         nodes["num_threshold"],
