@@ -95,7 +95,7 @@ async def test_an_idle_model_is_asked_at_once(desk: Open) -> None:
     at = desk()
 
     first, _second = at.ask(1), at.ask(2)
-    await asyncio.to_thread(at.model.started.wait, 20)
+    assert await asyncio.to_thread(at.model.started.wait, 20)
 
     assert at.model.calls == [[1]]
     at.model.release()
@@ -311,7 +311,7 @@ async def test_an_answer_without_an_entry_a_row_is_asked_for_one_by_one(
 
     batcher = Batcher(summing, Limits(), pool, joins=True)
     asked = [asyncio.create_task(batcher.submit(Rows((np.array([[value]]),), 1), Call())) for value in (1, 2, 3)]
-    await asyncio.to_thread(started.wait, 20)
+    assert await asyncio.to_thread(started.wait, 20)
 
     release.set()
 

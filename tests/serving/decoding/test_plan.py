@@ -453,6 +453,82 @@ def test_mlflow_agrees_on_the_odd_ones(signature: Signature, sent: bytes) -> Non
     agreed(signature, sent, alike=True)
 
 
+def tensor(shape: tuple[int, ...], dtype: str = "float64", name: str | None = "a") -> Signature:
+    return Signature((Tensor(name, dtype, shape),))
+
+
+@pytest.mark.parametrize(
+    ("signature", "payload"),
+    [
+        (NAMED, {"instances": [{"a": [1, 2], "b": 1}, {"a": [3, 4], "b": 2}]}),
+        (tensor((-1,)), {"inputs": []}),
+        (tensor((-1,), "str"), {"inputs": {"a": ["a", "bc"]}}),
+        (tensor((-1,), "str"), {"instances": [{"a": "a"}, {"a": "bc"}]}),
+        (tensor((-1,), "float32"), {"inputs": {"a": [1e300]}}),
+        (tensor((-1,), "datetime64[ns]"), {"inputs": {"a": ["2024-01-01T00:00:00Z"]}}),
+        (tensor((-1, -1), "object"), {"inputs": {"a": [["a", "c"], ["b"]]}}),
+        (tensor((-1,), "bool"), split(["a"], [True], [False])),
+        (tensor((-1, 1)), split(["a"], [1], [2])),
+        (tensor((-1, 2, 2)), {"dataframe_records": [{"a": [1, 2, 3, 4]}]}),
+        (tensor((-1, 2), "float32"), {"dataframe_records": [{"a": [1e300, 2]}]}),
+        (tensor((-1, 2)), split(["a"], [[1, 2]], [[[3, 4]]], index=[0, 1])),
+        (tensor((-1,), name=None), split(["x"], [1], [2])),
+        (tensor((-1, 2), name=None), split(["x"], [[1, 2]], [[3, 4]])),
+        (tensor((-1, 2), name=None), split(["x", "y"], [1, 2])),
+    ],
+)
+def test_every_form_that_mlflow_takes_for_tensors_is_taken(signature: Signature, payload: dict[str, Any]) -> None:
+    planned(signature).rows(JSON, body(payload))
+
+    agreed(signature, body(payload), alike=True)
+
+
+@pytest.mark.parametrize(
+    ("signature", "payload"),
+    [
+        (NAMED, {"inputs": {"a": [[1, 2]]}}),
+        (NAMED, {"inputs": [[1, 2]]}),
+        (tensor((-1,)), {"inputs": None}),
+        (tensor((-1,), name=None), {"inputs": []}),
+        (tensor((-1, 2), name=None), {"inputs": {"": [[1, 2]]}}),
+        (tensor((-1, 2), name=None), {"instances": [{"": [1, 2]}]}),
+        (tensor((-1,)), {"instances": [{"a": 1}, 5]}),
+        (tensor((-1, 2), "object"), {"inputs": {"a": ["a", "b"]}}),
+        (tensor((-1, -1), "object"), {"inputs": {"a": [[["a"]], [["b"]]]}}),
+        (tensor((-1,)), {"dataframe_records": []}),
+        (tensor((-1, 2)), split(["a"], [1], [2])),
+        (tensor((-1, 2)), {"dataframe_records": [{"a": []}]}),
+        (tensor((-1, 2)), {"dataframe_records": [{"a": [1, 2, 3, 4]}]}),
+        (tensor((-1, -1)), {"dataframe_records": [{"a": [1, 2]}, {"a": [3, 4]}]}),
+        (tensor((-1, 2, 2)), {"dataframe_records": [{"a": [[1, 2], [3, 4]]}]}),
+        (tensor((-1, 2)), split(["a"], [[1, 2]], [[3, 4]], index=[0, 0])),
+        (tensor((-1, 2)), split(["a"], [[1, 2]], [[[3, 4]]], index=[1, 0])),
+        (tensor((-1, 3), name=None), split(["x", "y"], [1, 2])),
+        (tensor((-1, 2), name=None), split(["x", "y"], [[1], [2]])),
+    ],
+)
+def test_what_mlflow_refuses_for_tensors_is_refused(signature: Signature, payload: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        planned(signature).rows(JSON, body(payload))
+
+    agreed(signature, body(payload), alike=True)
+
+
+@pytest.mark.parametrize(
+    ("signature", "payload"),
+    [
+        (NAMED, {"inputs": {"a": [[1, 2], [3, 4]], "b": [1]}}),
+        (tensor((-1,), "object"), {"inputs": {"a": "x"}}),
+        (tensor((-1, 2)), split(["a"], [[1, 2]], [[3, 4]], index=[0.0, 1])),
+    ],
+)
+def test_tensors_that_mlflow_alone_takes_are_refused(signature: Signature, payload: dict[str, Any]) -> None:
+    assert Oracle(signature)(JSON, body(payload)) is not None
+
+    with pytest.raises(InvalidInput):
+        planned(signature).rows(JSON, body(payload))
+
+
 @modest
 @given(st.data())
 def test_mlflow_accepts_and_refuses_the_same_tables(data: st.DataObject) -> None:

@@ -74,6 +74,7 @@ def test_csv_is_read_as_pandas_does(text: str) -> None:
         HEADER + "1.5,2,a,yes\n",
         HEADER + "one,2,a,True\n",
         HEADER + "1_0,2,a,True\n",
+        HEADER + " inf,2,a,True\n",
         HEADER + "1.5,9223372036854775808,a,True\n",
         HEADER + "1.5,2,a,True\n1.5,2,a,True,5\n",
         HEADER + '1.5,2,"a,True\n',
@@ -92,8 +93,19 @@ def test_line_ends_that_pandas_reads_in_its_own_way_are_refused(text: str) -> No
 def test_columns_without_names_go_by_position() -> None:
     signature = Signature((Column(None, "double"), Column(None, "string")))
 
+    assert agreed(signature, CSV, b"a,b\n1.5,2\n")
     assert agreed(signature, CSV, b"a,b,c\n1.5,2,3\n")
     assert not agreed(signature, CSV, b"a\n1.5\n")
+    assert not agreed(signature, CSV, b"a,b\nindex,1.5,2\n")
+
+
+@pytest.mark.parametrize("name", ["x", "x.1", "x.2"])
+def test_names_that_pandas_makes_distinct_meet_no_other_name(name: str) -> None:
+    assert agreed(Signature((Column(name, "double"),)), CSV, b"x,x,x.1\n1,2,3\n")
+
+
+def test_a_quoted_nothing_is_a_row_and_a_blank_line_is_none() -> None:
+    assert agreed(Signature((Column("kind", "string"),)), CSV, b'kind\n""\n \n" "\n\t\n')
 
 
 FIELDS = {
@@ -189,6 +201,22 @@ def numbers(size: str) -> st.SearchStrategy[Any]:
     return st.lists(st.none() | st.integers(0, 3), min_size=2, max_size=2).map(lambda values: pa.array(values, size))
 
 
+NO_NUMBERS = [
+    pa.array([True, False]),
+    pa.array([True, None]),
+    pa.array(["a", None]),
+    pa.array(["a", "é"], pa.large_string()),
+    pa.array(["a", "a"]).dictionary_encode(),
+    pa.array([b"a", b"\xff"]),
+    pa.array([b"a", None], pa.large_binary()),
+    pa.array([0, None], pa.timestamp("ms")),
+    pa.array([1, 2], pa.timestamp("ns")),
+    pa.array([1, 2], pa.timestamp("us", "UTC")),
+    pa.array([1, None], pa.date32()),
+    pa.array([None, None]),
+    pa.array([1, None], pa.decimal128(5, 2)),
+    pa.array([[1.0], [2.0]]),
+]
 STORED = st.one_of(
     st.sampled_from(["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]).flatmap(numbers),
     st.sampled_from(["float32", "float64"]).flatmap(
@@ -196,35 +224,51 @@ STORED = st.one_of(
             lambda values: pa.array(values, size)
         )
     ),
-    st.sampled_from(
-        [
-            pa.array([True, False]),
-            pa.array(["a", None]),
-            pa.array(["a", "é"], pa.large_string()),
-            pa.array(["a", "a"]).dictionary_encode(),
-            pa.array([b"a", b"\xff"]),
-            pa.array([0, None], pa.timestamp("ms")),
-            pa.array([1, 2], pa.timestamp("ns")),
-            pa.array([1, 2], pa.timestamp("us", "UTC")),
-            pa.array([1, 2], pa.date32()),
-            pa.array([None, None]),
-            pa.array([1, 2], pa.decimal128(5, 2)),
-            pa.array([[1.0], [2.0]]),
-        ]
-    ),
+    st.sampled_from(NO_NUMBERS),
 )
 KINDS = ["double", "float", "long", "integer", "boolean", "string", "binary", "datetime"]
+
+
+def agreed_on_parquet(kinds: list[str], names: list[str | None], stored_as: list[Any]) -> bool:
+    signature = Signature(tuple(Column(name, kind) for name, kind in zip(names, kinds, strict=True)))
+    # What is stored as one thing and wanted as another MLflow may keep as it is: `plan.py` lists it.
+    kept = {"string", "binary", "boolean"}.intersection(kinds) or any(
+        pa.types.is_null(each.type) or (pa.types.is_boolean(each.type) and each.null_count) for each in stored_as
+    )
+    body = stored({f"c{at}": values for at, values in enumerate(stored_as)})
+    return agreed(signature, PARQUET, body, alike=not kept)
 
 
 @modest
 @given(st.lists(st.tuples(st.sampled_from(KINDS), STORED), min_size=1, max_size=3), st.booleans())
 def test_parquet_is_read_as_pandas_does(columns: list[tuple[str, Any]], named: bool) -> None:
-    signature = Signature(tuple(Column(f"c{at}" if named else None, kind) for at, (kind, _) in enumerate(columns)))
-    body = stored({f"c{at}": values for at, (_, values) in enumerate(columns)})
+    names = [f"c{at}" if named else None for at in range(len(columns))]
 
-    # What is stored as one thing and wanted as another MLflow may keep as it is: `plan.py` lists it.
-    kept = {"string", "binary", "boolean"} & {kind for kind, _ in columns}
-    agreed(signature, PARQUET, body, alike=not kept and not any(pa.types.is_null(each.type) for _, each in columns))
+    agreed_on_parquet([kind for kind, _ in columns], names, [values for _, values in columns])
+
+
+TAKEN = {
+    ("boolean", "bool"),
+    ("string", "string"),
+    ("string", "large_string"),
+    ("string", "null"),
+    ("binary", "binary"),
+    ("binary", "large_binary"),
+    ("datetime", "timestamp[ms]"),
+    ("datetime", "timestamp[ns]"),
+    ("datetime", "date32[day]"),
+    ("double", "null"),
+    ("double", "decimal128(5, 2)"),
+}
+
+
+@pytest.mark.parametrize("values", NO_NUMBERS, ids=lambda values: f"{values.type}-{values.null_count}")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_number_in_parquet_is_taken_for_its_own_kinds_of_column(kind: str, values: Any) -> None:
+    taken = agreed_on_parquet([kind], ["c0"], [values])
+
+    is_missing = pa.types.is_boolean(values.type) and values.null_count
+    assert taken is ((kind, str(values.type)) in TAKEN and not is_missing)
 
 
 def test_a_data_frames_index_is_no_column() -> None:
@@ -234,6 +278,13 @@ def test_a_data_frames_index_is_no_column() -> None:
     assert agreed(signature, PARQUET, frame.to_parquet())
     assert not agreed(signature, PARQUET, frame.set_index("x").to_parquet())
     assert agreed(signature, PARQUET, frame.set_index("y").to_parquet())
+
+
+@pytest.mark.parametrize("kind", ["double", "long"])
+def test_a_data_frames_nullable_types_are_refused(kind: str) -> None:
+    body = pd.DataFrame({"x": pd.array([1, 0], dtype="Int64")}).to_parquet()
+
+    assert not agreed(Signature((Column("x", kind),)), PARQUET, body, alike=False)
 
 
 def test_slices_and_chunks_of_parquet_are_read_whole() -> None:

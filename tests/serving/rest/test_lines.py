@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.engine import Call, Engine
@@ -175,7 +175,7 @@ async def test_a_caller_who_hangs_up_is_not_predicted_for(engine: Engine) -> Non
     held = Held()
     served = put(engine.lineup, TensorModel(answers=held), inline_rows=0)
     reading = asyncio.create_task(answered(engine, served, ROW, ROW))
-    await asyncio.to_thread(held.started.wait, 10)
+    assert await asyncio.to_thread(held.started.wait, 20)
 
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -212,6 +212,7 @@ LINE = st.sampled_from([ROW, b"[1,2,3]\n", b"[1,null,3]\n", b"nonsense\n", b"\n"
 
 
 @given(st.lists(LINE, max_size=12), st.data())
+@settings(deadline=None)
 async def test_how_a_stream_is_cut_changes_no_answer(lines: list[bytes], data: st.DataObject) -> None:
     engine = Engine(Lineup(("iris",)))
     served = put(engine.lineup, TensorModel(THREE))

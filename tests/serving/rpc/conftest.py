@@ -1,13 +1,15 @@
 """A real gRPC server in the test's own loop, and what speaks to it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import grpc
 import numpy as np
 import pytest
 
-from serving.engine import Engine
-from serving.lineup import Lineup
+from serving.engine import Call, Engine
+from serving.lineup import Lineup, Served
+from serving.protocol import Answer, Rows
 from serving.rpc.generated import open_inference_pb2 as pb
 from serving.rpc.server import Options, start
 from tests.servers import free_port
@@ -16,9 +18,39 @@ ROWS = np.array([[1.0, 2, 3], [4, 5, 6]])
 OPTIONS = Options(receive_bytes=1 << 20, send_bytes=1 << 20, stream_ahead=4, collect_rows=100, health_poll_seconds=0.01)
 
 
+class Watched(Engine):
+    """Knows how many requests are under way in it: a socket tells nobody when one has arrived, or when it has left."""
+
+    def __init__(self, lineup: Lineup) -> None:
+        super().__init__(lineup)
+        self.under_way = self.most_under_way = 0
+        self.calls: list[Call] = []
+        self._changed = asyncio.Event()
+
+    async def answer(self, served: Served, rows: Rows, call: Call) -> Answer:
+        self.calls.append(call)
+        self._count(1)
+        try:
+            return await super().answer(served, rows, call)
+        finally:
+            self._count(-1)
+
+    async def has(self, under_way: int) -> None:
+        """Wait until so many requests are under way: the one that is predicted, and those that wait for it."""
+        async with asyncio.timeout(20):
+            while self.under_way != under_way:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _count(self, change: int) -> None:
+        self.under_way += change
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        self._changed.set()
+
+
 @pytest.fixture
-def engine(lineup: Lineup) -> Iterator[Engine]:
-    made = Engine(lineup)
+def engine(lineup: Lineup) -> Iterator[Watched]:
+    made = Watched(lineup)
     yield made
     made.close()
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.errors import InvalidInput
@@ -28,6 +28,7 @@ def returned(response: pb.ModelInferResponse) -> pb.ModelInferRequest:
 
 
 @given(st.lists(tensors(), min_size=1, max_size=3), st.booleans())
+@settings(deadline=None)
 def test_every_tensor_survives_a_message(sent: list[tuple[str, Array]], raw: bool) -> None:
     outputs = [(str(at), array) for at, (_, array) in enumerate(sent)]
 
@@ -41,6 +42,7 @@ def test_every_tensor_survives_a_message(sent: list[tuple[str, Array]], raw: boo
 
 
 @given(st.builds(pb.ModelInferRequest.FromString, st.just(b"")), st.binary(max_size=9), st.lists(st.integers(-1, 9)))
+@settings(deadline=None)
 def test_any_message_is_tensors_or_invalid_input(request_: pb.ModelInferRequest, data: bytes, shape: list[int]) -> None:
     for datatype in ("FP32", "BYTES", "BOOL", "nonsense"):
         request_.inputs.add(name="x", datatype=datatype, shape=shape)

@@ -11,7 +11,7 @@ from serving.lineup import Lineup
 from serving.protocol import Answer, Rows
 from serving.rpc.generated import open_inference_pb2 as pb
 from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceStub
-from tests.serving.rpc.conftest import ROWS, a_request, labels
+from tests.serving.rpc.conftest import OPTIONS, ROWS, Watched, a_request, labels
 from tests.serving.tensor_models import Held, TensorModel, put
 
 
@@ -108,33 +108,42 @@ async def test_a_crash_is_internal_and_says_nothing(
     assert "AttributeError" in caplog.text + str([record.__dict__ for record in caplog.records])
 
 
-async def test_the_callers_deadline_is_the_engines(stub: GRPCInferenceServiceStub, lineup: Lineup) -> None:
+async def test_the_callers_deadline_is_the_engines(
+    stub: GRPCInferenceServiceStub, engine: Watched, lineup: Lineup
+) -> None:
     held = Held()
     put(lineup, TensorModel(answers=held), inline_rows=0)
     first = stub.ModelInfer(a_request())
-    await asyncio.to_thread(held.started.wait, 10)
+    assert await asyncio.to_thread(held.started.wait, 20)
+    second = stub.ModelInfer(a_request(), timeout=1)
+    await engine.has(under_way=2)
 
-    error = await refusal(stub.ModelInfer(a_request(), timeout=0.1))
+    error = await refusal(second)
+    await engine.has(under_way=1)  # the caller's own clock may be the first to say so
     held.release.set()
 
     assert error.code() is StatusCode.DEADLINE_EXCEEDED
+    assert [call.deadline is not None for call in engine.calls] == [False, True]
     assert labels(await first) == [6, 15]
     assert held.seen == [2]  # nobody predicted for who had gone
 
 
-async def test_a_caller_who_hangs_up_leaves_the_queue(stub: GRPCInferenceServiceStub, lineup: Lineup) -> None:
+async def test_a_caller_who_hangs_up_leaves_the_queue(
+    stub: GRPCInferenceServiceStub, engine: Watched, lineup: Lineup
+) -> None:
     held = Held()
     put(lineup, TensorModel(answers=held), inline_rows=0)
-    first, second, third = [stub.ModelInfer(a_request(np.ones((rows, 3)))) for rows in (1, 2, 3)]
-    await asyncio.to_thread(held.started.wait, 10)
-    await asyncio.sleep(0.1)  # the two others are on their way, on a socket that tells nobody
+    first = stub.ModelInfer(a_request(np.ones((1, 3))))
+    assert await asyncio.to_thread(held.started.wait, 20)
+    second, third = [stub.ModelInfer(a_request(np.ones((rows, 3)))) for rows in (2, 3)]
+    await engine.has(under_way=3)
 
     second.cancel()
-    await asyncio.sleep(0.1)
+    await engine.has(under_way=2)
     held.release.set()
     await asyncio.gather(first, third)
 
-    assert sorted(held.seen) == [1, 3]
+    assert held.seen == [1, 3]
 
 
 async def test_a_message_that_is_too_large_is_refused(stub: GRPCInferenceServiceStub, lineup: Lineup) -> None:
@@ -180,7 +189,9 @@ async def test_a_stream_answers_in_order_and_survives_a_bad_message(
     assert all(each.infer_response.parameters["triton_final_response"].bool_param for each in answers)
 
 
-async def test_a_stream_reads_no_further_than_it_works(stub: GRPCInferenceServiceStub, lineup: Lineup) -> None:
+async def test_a_stream_reads_no_further_than_it_works(
+    stub: GRPCInferenceServiceStub, engine: Watched, lineup: Lineup
+) -> None:
     held = Held()
     put(lineup, TensorModel(answers=held, joins=False), inline_rows=0)
 
@@ -189,10 +200,10 @@ async def test_a_stream_reads_no_further_than_it_works(stub: GRPCInferenceServic
             yield a_request()
 
     answers = stub.ModelStreamInfer(messages())
-    await asyncio.to_thread(held.started.wait, 10)
-    await asyncio.sleep(0.2)
-    under_way = len(held.seen)
+    await engine.has(under_way=OPTIONS.stream_ahead)
+    for _ in range(50):  # had it read on, it would have while these went there and back
+        await stub.ServerLive(pb.ServerLiveRequest())
     held.release.set()
 
-    assert under_way <= 4
     assert len([each async for each in answers]) == 50
+    assert engine.most_under_way == OPTIONS.stream_ahead
