@@ -35,12 +35,12 @@ def missing() -> list[str]:
     return [package for tool, package in (("wrk", "wrk"), ("h2load", "nghttp2-client")) if not shutil.which(tool)]
 
 
-def http(port: int, body: Path, *, connections: int, seconds: int) -> Measured:
-    """POST `body`, JSON, to /invocations."""
+def http(url: str, body: Path, *, connections: int, seconds: int) -> Measured:
+    """POST `body`, JSON."""
     script = body.with_suffix(".lua")
     script.write_text(_SCRIPT.format(body=body, media_type="application/json"))
     words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s", str(script)]
-    said = _run([*words, f"http://127.0.0.1:{port}/invocations"])
+    said = _run([*words, url])
     if "Non-2xx" in said:
         raise LoadFailed(f"not every answer was a 200:\n{said}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
@@ -55,7 +55,7 @@ def grpc(port: int, method: str, message: bytes, *, connections: int, seconds: i
     body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
     log.unlink(missing_ok=True)
     # Half a second for the connections; h2load leaves that part out of its figures.
-    words = ["h2load", "-t1", f"-c{connections}", "-m1", f"-D{seconds}", "--warm-up-time=1s", f"--log-file={log}"]
+    words = ["h2load", "-t1", f"-c{connections}", "-m1", f"-D{seconds}", "--warm-up-time=500ms", f"--log-file={log}"]
     headers = ["-H", "content-type: application/grpc", "-H", "te: trailers", "-d", str(body)]
     said = _run([*words, *headers, f"http://127.0.0.1:{port}{method}"])
     found = re.search(r"finished in [\d.]+s, ([\d.]+) req/s", said)

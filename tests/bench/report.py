@@ -1,63 +1,65 @@
-"""The benchmark's table: figures, their ratio to the floor of the same run, and the targets they are held to."""
+"""The benchmark's document: how it was measured and on what, the goals, the table."""
 
 import os
 import platform
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
-from tests.bench.loads import Measured
+from tests.bench.goals import Goal, goals
+from tests.bench.lines import FLOOR, Line
+from tests.bench.processes import Memory
+from tests.bench.turns import Pair, Turns
 
-FLOOR = "bare FastAPI"
-ECHO = "empty grpc.aio echo"
-MLFLOW = "mlflow models serve"
+METHOD = """\
+Written by `make bench`. Each load is put on a server and, in turns with it, on its floor (bare FastAPI, which reads the
+body and predicts nothing; for gRPC an empty grpc.aio echo): {rounds} rounds of a {seconds}-second turn each. A ratio is
+the median of the rounds' own ratios, with the lowest and the highest behind it; the other figures are medians of the
+turns, so they need not divide to it. `mlflow models serve` has one turn of {joined} seconds beside one of the floor,
+since a short one would end while its first answers are on their way; "times `mlflow models serve`" is a server's ratio
+to bare FastAPI divided by MLflow's.
+
+MB a worker is the resident memory (RSS) of the largest worker; behind a plus, that of its host, the process that has
+the model's library, counted by PSS: a page that it shares with other hosts and the fork server counts in part."""
+PEERS = """
+The other peers run in environments of their own, without MLflow. They load the same pipeline from a joblib file and are
+asked with bare lists of rows (MLServer: with its own protocol's tensors), of which they make an array at once; `mlflow
+models serve` and Slipway are asked with MLflow's tables. "batching" is the peer's own, of up to 16 requests, for which
+MLServer, LitServe and Ray Serve wait at most 5 ms."""
+COLUMNS = (
+    "protocol",
+    "server",
+    "model",
+    "rows",
+    "connections",
+    "req/s",
+    "floor's",
+    "ratio",
+    "p50 ms",
+    "floor's",
+    "p99 ms",
+    "floor's",
+    "MB a worker",
+)
+LEFT = 3
+"""Columns of words; figures are aligned to the right."""
 
 
-@dataclass(frozen=True)
-class Line:
-    protocol: str
-    server: str
-    model: str
-    rows: int
-    connections: int
-    measured: Measured
-    worker_mb: float
-
-
-@dataclass(frozen=True)
-class Target:
-    """`seen` of the worst model; reached when it is on the right side of `wanted`."""
-
-    name: str
-    seen: float
-    wanted: float
-    at_most: bool = False
-
-    @property
-    def reached(self) -> bool:
-        return self.seen <= self.wanted if self.at_most else self.seen >= self.wanted
-
-
-def markdown(lines: list[Line]) -> str:
-    """The whole document."""
-    found = targets(lines)
-    head = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench`; every ratio is of figures from this one run.",
-        "",
-        *machine(),
-        "",
-    ]
-    goals = ["| target | seen, worst model | wanted | |", "|---|---:|---:|---|", *(_goal(each) for each in found)]
-    columns = (
-        "| protocol | server | model | rows | connections | req/s | p50 ms | p99 ms | MB a worker | of the floor |"
-    )
-    table = [columns, "|---|---|---|---:|---:|---:|---:|---:|---:|---:|", *(_row(each, lines) for each in lines)]
-    return "\n".join([*head, *goals, "", *table, ""])
+def markdown(lines: list[Line], turns: Turns, peers: Mapping[str, str | None]) -> str:
+    """The whole document; `peers` are their versions."""
+    method = METHOD.format(rounds=turns.rounds, seconds=turns.seconds, joined=turns.joined.seconds)
+    beside = [f"- {', '.join(f'{name} {release}' for name, release in peers.items())}"] if peers else []
+    told = [method, PEERS] if peers else [method]
+    head = ["# Benchmarks", "", *told, "", *machine(), *beside, *_steadiness(lines), ""]
+    aims = [_goal(each) for each in goals(lines)]
+    if aims:
+        aims = ["| goal | seen | wanted | |", "|---|---|---:|---|", *aims, ""]
+    rule = "|".join(["---"] * LEFT + ["---:"] * (len(COLUMNS) - LEFT))
+    table = [f"| {' | '.join(COLUMNS)} |", f"|{rule}|", *(_row(each) for each in lines)]
+    return "\n".join([*head, *aims, *table, ""])
 
 
 def machine() -> list[str]:
@@ -72,70 +74,47 @@ def machine() -> list[str]:
     ]
 
 
-def targets(lines: list[Line]) -> list[Target]:
-    """Each for the model that does worst."""
-    models = [line.model for line in lines if line.server == "Slipway, onnx" and line.protocol == "REST"]
-    one_by_32 = [_find(lines, "Slipway, onnx", model, 32) for model in dict.fromkeys(models)]
-    alone = [_find(lines, "Slipway, onnx", model, 1) for model in dict.fromkeys(models)]
-    plain = [_find(lines, "Slipway, pyfunc", model, 32) for model in dict.fromkeys(models)]
-    floor, floor_alone = _find(lines, FLOOR, "-", 32), _find(lines, FLOOR, "-", 1)
-    theirs = {each.model: _find(lines, MLFLOW, each.model, 32).measured.per_second for each in one_by_32}
-    calls = [each for each in lines if each.protocol == "gRPC" and each.connections == 32 and each.rows == 1]
-    echo = next(each for each in calls if each.server == ECHO)
-    return [
-        Target("twin, 1 row, 32 connections: of the floor", _least(one_by_32, floor.measured.per_second), 0.7),
-        Target(
-            "twin: times `mlflow models serve`",
-            min(each.measured.per_second / theirs[each.model] for each in one_by_32),
-            40,
-        ),
-        Target("twin: p99 of the floor's", max(x.measured.p99_ms for x in one_by_32) / floor.measured.p99_ms, 2, True),
-        Target(
-            "pyfunc: times `mlflow models serve`",
-            min(each.measured.per_second / theirs[each.model] for each in plain),
-            10,
-        ),
-        Target(
-            "one connection: p50 of the floor's",
-            max(x.measured.p50_ms for x in alone) / floor_alone.measured.p50_ms,
-            1.5,
-            True,
-        ),
-        Target("gRPC: of the echo", _least([x for x in calls if x is not echo], echo.measured.per_second), 0.6),
-        Target("MB a worker on the twin, after the load", max(each.worker_mb for each in one_by_32), 200, True),
-    ]
+def ratio(pair: Pair) -> str:
+    """With the lowest and the highest round behind it, if there were several."""
+    each = sorted(one.speed for one in pair.rounds)
+    spread = f" ({_short(each[0])} to {_short(each[-1])})" if len(each) > 1 else ""
+    return f"{_short(pair.speed)}{spread}"
 
 
-def _least(lines: list[Line], floor: float) -> float:
-    return min(line.measured.per_second for line in lines) / floor
+def _steadiness(lines: list[Line]) -> list[str]:
+    """How much the machine's speed changed while it was measured, said by the server that did the same all along."""
+    seen = [x.pair.floor.per_second for x in lines if (x.protocol, x.rows, x.connections) == ("REST", 1, 32)]
+    return [f"- {FLOOR}, 1 row, 32 connections, in the course of this run: {min(seen):,.0f} to {max(seen):,.0f} req/s."]
 
 
-def _find(lines: list[Line], server: str, model: str, connections: int, rows: int = 1) -> Line:
-    wanted = ("REST", server, model, rows, connections)
-    return next(x for x in lines if (x.protocol, x.server, x.model, x.rows, x.connections) == wanted)
+def _goal(each: Goal) -> str:
+    seen = ", ".join(f"{model} {_digits(value)}" for model, value in each.seen.items())
+    sign, verdict = "≤" if each.at_most else "≥", "reached" if each.reached else "NOT reached"
+    return f"| {each.name} | {seen} | {sign} {each.wanted:g} | {verdict} |"
 
 
-def _goal(each: Target) -> str:
-    sign = "≤" if each.at_most else "≥"
-    return (
-        f"| {each.name} | {each.seen:.2f} | {sign} {each.wanted:g} | {'reached' if each.reached else 'NOT reached'} |"
+def _row(line: Line) -> str:
+    seen, floor = line.pair.served, line.pair.floor
+    cells = (
+        *(line.protocol, line.server, line.model, str(line.rows), str(line.connections)),
+        *(f"{seen.per_second:,.0f}", f"{floor.per_second:,.0f}", ratio(line.pair)),
+        *(f"{seen.p50_ms:.2f}", f"{floor.p50_ms:.2f}", f"{seen.p99_ms:.2f}", f"{floor.p99_ms:.2f}"),
+        _megabytes(line.memory),
     )
+    return f"| {' | '.join(cells)} |"
 
 
-def _row(line: Line, lines: list[Line]) -> str:
-    floor = next(
-        (x for x in lines if x.server in {FLOOR, ECHO} and (x.protocol, x.rows, x.connections) == _place(line)), None
-    )
-    ratio = "-" if floor is None else f"{line.measured.per_second / floor.measured.per_second:.2f}"
-    seen = line.measured
-    return (
-        f"| {line.protocol} | {line.server} | {line.model} | {line.rows} | {line.connections} | {seen.per_second:,.0f} "
-        f"| {seen.p50_ms:.2f} | {seen.p99_ms:.2f} | {line.worker_mb:.0f} | {ratio} |"
-    )
+def _megabytes(memory: Memory) -> str:
+    return f"{memory.worker_mb:.0f}" + ("" if memory.host_mb is None else f" + {memory.host_mb:.0f}")
 
 
-def _place(line: Line) -> tuple[str, int, int]:
-    return line.protocol, line.rows, line.connections
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
+def _digits(value: float) -> str:
+    """Three, or all before the point: 0.596 must not read as the 0.6 that it misses."""
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
 def _cpuinfo() -> list[str]:

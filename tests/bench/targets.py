@@ -1,15 +1,17 @@
 """The servers that are measured, each a real process with two workers; started when the block is entered."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import psutil
 
+from tests.bench import processes
+from tests.bench.lines import ECHO, FLOOR, MLFLOW
 from tests.bench.models import Made
+from tests.bench.processes import Memory
 from tests.servers import Server, eventually, free_port, server
 from tests.workspace import quiet_environment
 
@@ -21,33 +23,27 @@ class Target:
     name: str
     servers: tuple[Server, ...]
     grpc_port: int = 0
+    path: str = "/invocations"
+    bodies: Mapping[int, Path] = field(default_factory=dict)
+    """By number of rows, what it is asked over HTTP; not given if it takes what MLflow's server does."""
 
     @property
-    def port(self) -> int:
-        return self.servers[0].port
+    def url(self) -> str:
+        return self.servers[0].url + self.path
+
+    def memory(self) -> Memory:
+        return processes.memory(processes.family(self.pids))
 
     @property
-    def worker_mb(self) -> float:
-        """Resident memory of the largest process of the server."""
-        return float(max(process.memory_info().rss for process in self._processes()) / 1e6)
-
-    def loaded(self) -> list[str]:
-        """The shared libraries that its workers have in memory."""
-        maps = [Path(f"/proc/{process.pid}/maps").read_text() for process in self._processes() if _is_worker(process)]
-        return sorted({line.split()[-1] for text in maps for line in text.splitlines() if ".so" in line})
-
-    def _processes(self) -> list[psutil.Process]:
-        firsts = [psutil.Process(each.process.pid) for each in self.servers]
-        return [*firsts, *(child for first in firsts for child in first.children(recursive=True) if _answers(child))]
+    def pids(self) -> list[int]:
+        """Of what was started; these have children."""
+        return [each.process.pid for each in self.servers]
 
 
-def _is_worker(process: psutil.Process) -> bool:
-    return "serving.worker" in process.cmdline()
-
-
-def _answers(process: psutil.Process) -> bool:
-    """Not the syncer and its trial, which answer no request."""
-    return not {"serving.syncer", "serving.trial"} & set(process.cmdline())
+def settle(*running: Target) -> None:
+    """Wait until nothing is left to answer of a load whose callers are gone: it would slow whoever is next."""
+    pids = [pid for each in running for pid in each.pids]
+    eventually(lambda: processes.resting(processes.family(pids)), seconds=60)
 
 
 @contextmanager
@@ -57,7 +53,7 @@ def floor(folder: Path) -> Iterator[Target]:
     command = [sys.executable, "-m", "uvicorn", "tests.bench.floors:app", f"--port={port}", f"--workers={WORKERS}"]
     quiet = ["--no-access-log", "--log-level=warning"]
     with server("floor", [*command, *quiet], port=port, env=quiet_environment(), folder=folder, ready="/docs") as one:
-        yield Target("bare FastAPI", (one,))
+        yield Target(FLOOR, (one,))
 
 
 @contextmanager
@@ -69,7 +65,7 @@ def echo(folder: Path) -> Iterator[Target]:
             command = [sys.executable, "-m", "tests.bench.floors", str(port)]
             name = f"echo-{number}"
             each.append(running.enter_context(server(name, command, port=port, env=env, folder=folder, ready=None)))
-        yield Target("empty grpc.aio echo", tuple(each), port)
+        yield Target(ECHO, tuple(each), port)
 
 
 @contextmanager
@@ -78,7 +74,7 @@ def mlflow_serve(made: Made, model: str, folder: Path) -> Iterator[Target]:
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(made.folder(model)), "-p", str(port)]
     words = ["--env-manager", "local", "--workers", str(WORKERS)]
     with server(f"mlflow-{model}", [*command, *words], port=port, env=env, folder=folder, ready="/ping") as one:
-        yield Target("mlflow models serve", (one,))
+        yield Target(MLFLOW, (one,))
 
 
 @contextmanager

@@ -1,0 +1,121 @@
+"""The order of a whole run: each server with each load, beside its floor."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from tests.bench import loads, targets
+from tests.bench.calls import infer_request
+from tests.bench.lines import Line
+from tests.bench.loads import Measured
+from tests.bench.models import ROWS, Made
+from tests.bench.peers.environments import Environment
+from tests.bench.peers.handed import hand
+from tests.bench.peers.started import peer
+from tests.bench.peers.starts import ALONE, TOGETHER
+from tests.bench.targets import Target
+from tests.bench.turns import Pair, Turns, alternate
+
+RUNTIMES = ("onnx", "native", "pyfunc")
+CONNECTIONS = (1, 32)
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+MLFLOW, SLIPWAY = "mlflow", "slipway"
+
+Load = Callable[[Target, int], Measured]
+"""On a server, for so many seconds."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is measured; `servers` may name MLFLOW and SLIPWAY."""
+
+    models: list[str]
+    servers: list[str]
+    peers: list[Environment]
+
+    @property
+    def lines(self) -> int:
+        """How many there will be."""
+        alone, together = len(ROWS) * len(CONNECTIONS), len(ROWS) * len(CONNECTIONS[1:])
+        ours = (len(RUNTIMES) + 1) * alone if SLIPWAY in self.servers else 0  # gRPC too
+        theirs = alone if MLFLOW in self.servers else 0
+        return len(self.models) * (ours + theirs + len(self.peers) * (alone + together))
+
+
+class Bench:
+    def __init__(self, made: Made, folder: Path, turns: Turns) -> None:
+        self._made, self._folder, self._turns = made, folder, turns
+
+    def lines(self, chosen: Chosen) -> Iterator[Line]:
+        """In the order of the table."""
+        with targets.floor(self._folder) as floor, targets.echo(self._folder) as echo:
+            self._warm_up(floor)
+            for model in chosen.models:
+                if MLFLOW in chosen.servers:
+                    yield from self._mlflow(floor, model)
+                if SLIPWAY in chosen.servers:
+                    yield from self._slipway(floor, echo, model)
+                for each in chosen.peers:
+                    yield from self._peer(floor, each, model)
+
+    def _mlflow(self, floor: Target, model: str) -> Iterator[Line]:
+        with targets.mlflow_serve(self._made, model, self._folder) as target:
+            self._warm_up(target)
+            yield from self._rest(floor, target, model, self._turns.joined)
+
+    def _slipway(self, floor: Target, echo: Target, model: str) -> Iterator[Line]:
+        for runtime in RUNTIMES:
+            with targets.slipway(self._made, model, runtime, self._folder) as target:
+                self._warm_up(target)
+                yield from self._rest(floor, target, model, self._turns)
+                if runtime == "onnx":
+                    yield from self._grpc(echo, target, model)
+
+    def _peer(self, floor: Target, environment: Environment, model: str) -> Iterator[Line]:
+        handed = hand(self._made, model, self._folder)
+        with peer(environment, handed, self._folder, batch=ALONE) as target:
+            self._warm_up(target)
+            yield from self._rest(floor, target, model, self._turns)
+        with peer(environment, handed, self._folder, batch=TOGETHER) as target:
+            self._warm_up(target)
+            # One caller would only wait for others.
+            yield from self._rest(floor, target, model, self._turns, CONNECTIONS[1:])
+
+    def _rest(
+        self, floor: Target, target: Target, model: str, turns: Turns, callers: tuple[int, ...] = CONNECTIONS
+    ) -> Iterator[Line]:
+        for rows, connections in product(ROWS, callers):
+            pair = _compare(floor, target, self._posts(target, rows, connections), turns)
+            yield Line("REST", target.name, model, rows, connections, pair, target.memory())
+
+    def _grpc(self, echo: Target, target: Target, model: str) -> Iterator[Line]:
+        for rows, connections in product(ROWS, CONNECTIONS):
+            pair = _compare(echo, target, self._calls(model, rows, connections), self._turns)
+            yield Line("gRPC", target.name, model, rows, connections, pair, target.memory())
+
+    def _warm_up(self, target: Target) -> None:
+        """Once for each server: of a load whose first turn is cold, the median leaves that out."""
+        self._posts(target, ROWS[-1], CONNECTIONS[-1])(target, 1)
+
+    def _posts(self, asked: Target, rows: int, connections: int) -> Load:
+        """What `asked` takes, on whatever server: its floor reads the same bodies."""
+        body = (asked.bodies or self._made.bodies)[rows]
+        return lambda target, seconds: loads.http(target.url, body, connections=connections, seconds=seconds)
+
+    def _calls(self, model: str, rows: int, connections: int) -> Load:
+        message = infer_request(self._made, model, rows)
+
+        def load(target: Target, seconds: int) -> Measured:
+            port, folder = target.grpc_port, self._folder
+            return loads.grpc(port, METHOD, message, connections=connections, seconds=seconds, folder=folder)
+
+        return load
+
+
+def _compare(floor: Target, target: Target, load: Load, turns: Turns) -> Pair:
+    def turn(of: Target) -> Measured:
+        targets.settle(floor, target)
+        return load(of, turns.seconds)
+
+    return alternate(lambda: turn(floor), lambda: turn(target), turns.rounds)
