@@ -1,4 +1,4 @@
-"""Say why MLflow refused a body, by looking at it again beside the signature. Only `model.py` calls it.
+"""Say why MLflow refused a body, by looking at it again beside the signature. Only `plan.py` and `pyfunc.py` call it.
 
 Pure. A reason names columns of the signature, counts rows from 1, and never repeats anything that was sent.
 """

@@ -85,9 +85,14 @@ def test_what_pandas_refuses_is_refused(text: str) -> None:
     assert not agreed(TABLE, CSV, text.encode())
 
 
-@pytest.mark.parametrize("text", ["x\r1\r", "x\n1\0\n"])
+@pytest.mark.parametrize("text", ["x\r1\r", "x\na\rb\n", "x\n1\0\n"])
 def test_line_ends_that_pandas_reads_in_its_own_way_are_refused(text: str) -> None:
-    assert not agreed(Signature((Column("x", "double"),)), CSV, text.encode(), alike=False)
+    assert not agreed(Signature((Column("x", "string"),)), CSV, text.encode(), alike=False)
+
+
+@pytest.mark.parametrize("text", ["x\nTrue\nfalse\n", "x\n1e300\n-1e300\n0.1\n"])
+def test_a_float_may_be_a_truth_or_too_large(text: str) -> None:
+    assert agreed(Signature((Column("x", "float"),)), CSV, text.encode())
 
 
 def test_columns_without_names_go_by_position() -> None:
@@ -99,13 +104,14 @@ def test_columns_without_names_go_by_position() -> None:
     assert not agreed(signature, CSV, b"a,b\nindex,1.5,2\n")
 
 
-@pytest.mark.parametrize("name", ["x", "x.1", "x.2"])
+@pytest.mark.parametrize("name", ["x", "x.1", "x.2", "Unnamed: 3"])
 def test_names_that_pandas_makes_distinct_meet_no_other_name(name: str) -> None:
-    assert agreed(Signature((Column(name, "double"),)), CSV, b"x,x,x.1\n1,2,3\n")
+    assert agreed(Signature((Column(name, "double"),)), CSV, b"x,x,x.1,,Unnamed: 3\n1,2,3,4,5\n")
 
 
-def test_a_quoted_nothing_is_a_row_and_a_blank_line_is_none() -> None:
-    assert agreed(Signature((Column("kind", "string"),)), CSV, b'kind\n""\n \n" "\n\t\n')
+@pytest.mark.parametrize("text", ['kind\n""\n \n" "\n\t\n', "kind\n \n\f\n\t\n\v\n"])
+def test_a_blank_line_is_no_row_and_what_only_looks_blank_is_one(text: str) -> None:
+    assert agreed(Signature((Column("kind", "string"),)), CSV, text.encode())
 
 
 FIELDS = {
@@ -237,6 +243,15 @@ def agreed_on_parquet(kinds: list[str], names: list[str | None], stored_as: list
     )
     body = stored({f"c{at}": values for at, values in enumerate(stored_as)})
     return agreed(signature, PARQUET, body, alike=not kept)
+
+
+@pytest.mark.parametrize("kind", KINDS[:4])
+@pytest.mark.parametrize(
+    "size", ["halffloat", "float", "double", *(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))]
+)
+def test_numbers_of_any_size_are_read_as_pandas_does_with_and_without_null(kind: str, size: str) -> None:
+    for values in ([0, 1], [0, 3], [3, None]):
+        agreed_on_parquet([kind], ["c0"], [pa.array(values, size)])
 
 
 @modest
