@@ -6,7 +6,7 @@ import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from dotenv import load_dotenv
 
@@ -42,7 +42,10 @@ def main() -> int:
                 held.enter_context(_bind(chosen.host, chosen.grpc_port, socket.SO_REUSEPORT))
         except OSError as error:
             return _refuse(_taken(chosen.host, chosen.grpc_port, error, "SERVING_GRPC_PORT"), status=1)
-        hosts = held.enter_context(_door(Path(held.enter_context(TemporaryDirectory(prefix="slipway-")))))
+        try:
+            hosts = held.enter_context(_door(Path(held.enter_context(TemporaryDirectory(prefix="slipway-")))))
+        except OSError as error:
+            return _refuse(f"cannot make a socket in {gettempdir()}: {error}; TMPDIR names another folder", status=1)
         address = f"{chosen.host}:{chosen.port}"
         extra = {"address": address, "grpc_port": chosen.grpc_port, "models": ",".join(chosen.models)}
         log.info("serving", extra={**extra, "workers": chosen.workers})
@@ -68,8 +71,12 @@ def _listen(host: str, port: int) -> socket.socket:
 def _door(folder: Path) -> socket.socket:
     """To the fork server; in a folder that only this user may enter."""
     door = socket.socket(socket.AF_UNIX)
-    door.bind(str(folder / "hosts"))
-    door.listen(128)
+    try:
+        door.bind(str(folder / "hosts"))
+        door.listen(128)
+    except OSError:
+        door.close()
+        raise
     return door
 
 

@@ -76,6 +76,9 @@ class Batcher:
         except asyncio.CancelledError:
             self._leave(ticket)
             raise
+        finally:
+            # An error's traceback holds this frame, and the ticket's future the error: a circle that keeps the model.
+            del ticket
 
     def _leave(self, ticket: Ticket) -> None:
         if ticket in self._waiting:

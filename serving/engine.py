@@ -7,8 +7,9 @@ that block off the event loop.
 import asyncio
 import os
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -37,7 +38,7 @@ class Engine:
 
     def at_once(self, served: Served, rows: Rows, call: Call) -> Answer | None:
         """The answer of a model that needs less time than a queue would; None: ask `answer`. Errors as there."""
-        if rows.count > served.inline_rows:
+        if not served.at_once(rows.count):
             return None
         _check(served, rows, call)
         began = time.perf_counter()
@@ -70,13 +71,7 @@ class Engine:
         if lanes.invoked >= self._limits.waiting_rows:
             raise QueueFull(lanes.invoked)
         work = partial(_invoke, served.model, media_type, body, call, time.perf_counter())
-        try:
-            running = asyncio.get_running_loop().run_in_executor(lanes.pool, work)
-        except RuntimeError:  # the pool is closed
-            raise PredictionFailed from None
-        lanes.invoked += 1
-        running.add_done_callback(lanes.leave)
-        return await _in_time(running, call)
+        return await _in_time(lanes.invoke(work), call)
 
     def close(self) -> None:
         """Takes no more work; what runs is not waited for."""
@@ -102,9 +97,27 @@ class _Lanes:
         self.batcher = Batcher(model.predict, limits, self.pool, joins=model.joins)
         self.invoked = 0
         """Bodies that MLflow itself reads, waiting or being answered."""
+        self._free = asyncio.Semaphore(THREADS)
 
-    def leave(self, _done: object) -> None:
-        self.invoked -= 1
+    async def invoke(self, work: Callable[[], bytes]) -> bytes:
+        """In a thread, when one is free: who stops waiting takes the body along."""
+        self.invoked += 1
+        try:
+            await self._free.acquire()
+            try:
+                running = self.pool.submit(work)
+            except RuntimeError:  # the pool is closed
+                self._free.release()
+                raise PredictionFailed from None
+            # By the thread's own end: it goes on when nobody waits for it any more.
+            running.add_done_callback(partial(self._freed, asyncio.get_running_loop()))
+            return await asyncio.wrap_future(running)
+        finally:
+            self.invoked -= 1
+
+    def _freed(self, loop: asyncio.AbstractEventLoop, _done: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._free.release)
 
 
 def _check(served: Served, rows: Rows, call: Call) -> None:

@@ -20,6 +20,10 @@ class Served:
     inline_rows: int = 0
     """Up to so many rows it answers quicker than a queue would let it; measured when it was loaded."""
 
+    def at_once(self, rows: int) -> bool:
+        """Is it quicker to ask the model here and now? Never for no rows: of those nothing was measured."""
+        return 0 < rows <= self.inline_rows
+
 
 @dataclass(frozen=True)
 class Standing:

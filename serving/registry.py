@@ -1,4 +1,4 @@
-"""What MLflow's registry says, and the files of its versions. With `model.py` the only module that knows MLflow.
+"""What MLflow's registry says, and its versions' files. With `runtimes/pyfunc.py` the only module that knows MLflow.
 
 It must not know what serving does with a version.
 """

@@ -10,8 +10,9 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serving.lifeline import FLAG
 
@@ -24,6 +25,10 @@ STEADY_SECONDS = 10
 LONGEST_WAIT_SECONDS = 30
 
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""Hosts are as many as workers already: more threads than cores, each spinning as it waits, only slow each other."""
+
+
 @dataclass(frozen=True)
 class Program:
     """A child: `python -m MODULE`, with the file descriptors it inherits."""
@@ -32,6 +37,8 @@ class Program:
     module: str
     arguments: tuple[str, ...] = ()
     inherits: tuple[int, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Names it gets unless they are set."""
 
 
 def programs(listener: socket.socket, hosts: socket.socket, workers: int) -> list[Program]:
@@ -42,7 +49,7 @@ def programs(listener: socket.socket, hosts: socket.socket, workers: int) -> lis
         for number in range(1, workers + 1)
     ]
     # First, for it imports longest.
-    forkserver = Program("fork server", "serving.hosting.forkserver", ("--hosts", str(door)), (door,))
+    forkserver = Program("fork server", "serving.hosting.forkserver", ("--hosts", str(door)), (door,), ONE_THREAD)
     return [forkserver, Program("syncer", "serving.syncer", ("--hosts", path)), *each]
 
 
@@ -103,6 +110,7 @@ class _Supervisor:
             FLAG,
             str(self._lifeline),
             pass_fds=(*program.inherits, self._lifeline),
+            env={**program.environment, **os.environ},
         )
         self._running[program.name] = process
         log.debug("started", extra={"program": program.name, "pid": process.pid})

@@ -25,8 +25,9 @@ from serving.hosting.messages import Ended
 
 log = logging.getLogger(__name__)
 
-END_SECONDS = 5
+END_SECONDS = 7
 """For hosts whose workers are about to end; more than a worker's own grace, less than the supervisor's."""
+PAUSE_SECONDS = 0.1
 
 
 def main() -> int:
@@ -37,9 +38,6 @@ def main() -> int:
     load_dotenv(".env")
     chosen = settings.read()
     logs.configure(chosen.log_level, sys.stderr)
-
-    # The workers' hosts are the parallelism: more threads than cores, each spinning as it waits, only slow each other.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     from serving.hosting import host
     from serving.runtimes import choice
@@ -66,6 +64,7 @@ class ForkServer:
         self._waiting = select.poll()
         for each in (listener.fileno(), self._signalled, *([] if parent is None else [parent])):
             self._waiting.register(each, select.POLLIN)
+        self._parent = parent
 
     def serve(self) -> None:
         """Until SIGTERM or the parent's end; hosts then have a moment to end with their workers."""
@@ -76,24 +75,43 @@ class ForkServer:
         while not self._ending:
             for ready, _ in self._waiting.poll():
                 if ready == self._listener.fileno():
-                    self._fork()
+                    self._welcome()
                 elif ready == self._signalled:
                     self._reap()
-                else:
+                elif ready == self._parent:
                     self._ending = True
+                else:
+                    self._forget(ready)
         self._listener.close()
         self._end_hosts()
 
     def _end(self, _signal: int, _frame: object) -> None:
         self._ending = True
 
-    def _fork(self) -> None:
-        connection, _ = self._listener.accept()
-        pid = os.fork()
-        if pid:
-            self._hosts[pid] = connection
+    def _welcome(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:  # no descriptor for it just now: it waits where it is
+            log.error("nobody welcomed", extra={"reason": error.strerror})
+            time.sleep(PAUSE_SECONDS)  # noqa: TID251 - nothing tells when there is one again, and poll would not wait
             return
         try:
+            self._fork(connection)
+        except OSError as error:  # no memory or no process: who asked is told by the line's end
+            log.error("no host forked", extra={"reason": error.strerror})
+            connection.close()
+
+    def _fork(self, connection: socket.socket) -> None:
+        pid = os.fork()
+        if pid:
+            with suppress(OSError):  # it has done so itself, and gone on
+                os.setpgid(pid, pid)
+            self._hosts[pid] = connection
+            self._waiting.register(connection, 0)  # nothing but that the other side is closed
+            return
+        try:
+            # A group of its own: what the model starts ends with it, and a signal to ours is none to it.
+            os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for other in (self._listener, *self._hosts.values()):
@@ -113,8 +131,19 @@ class ForkServer:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            with self._hosts.pop(pid) as connection, suppress(OSError):  # nobody may be listening any more
+            _kill(pid)
+            connection = self._hosts.pop(pid)
+            with suppress(KeyError):  # nobody was there any more
+                self._waiting.unregister(connection)
+            with connection, suppress(OSError):  # nobody may be listening any more
                 messages.send(Connection(os.dup(connection.fileno())), Ended(os.waitstatus_to_exitcode(status)))
+
+    def _forget(self, handle: int) -> None:
+        """End the host at the other end of which nobody is any more; stuck in C, it would not see that itself."""
+        for pid, connection in self._hosts.items():
+            if connection.fileno() == handle:
+                self._waiting.unregister(connection)
+                _kill(pid)
 
     def _end_hosts(self) -> None:
         until = time.monotonic() + END_SECONDS
@@ -124,7 +153,13 @@ class ForkServer:
             ended.poll(left * 1000)
             self._reap()
         for pid in self._hosts:
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
+
+
+def _kill(host: int) -> None:
+    """With all that its model has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(host, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One version in a process of its own: load it, say so, then answer whoever holds the other end.
 
-Ends when that end is closed, however busy or stuck its model is.
+Ends when that end is closed, however busy or stuck its model is: the fork server sees to it, and where that is gone, a
+thread of its own.
 """
 
 import os
@@ -22,8 +23,10 @@ from serving.runtimes import choice
 
 def run(control: socket.socket) -> None:
     """The life of a host, in a process that was just forked. Does not return."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the supervisor ends us
+    # Sent to everybody at once; what is being predicted may end, and then the worker ends us. Not SIG_IGN: what the
+    # model starts would inherit that.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     np.random.seed()
     line = control.makefile("rb").readline()
     if not line:
@@ -52,14 +55,15 @@ def _answer(channel: Connection, model: Model) -> None:
                 method, given = messages.question(channel)
             except (EOFError, OSError):
                 return
-            result: messages.Result
             try:
                 done: Answer | bytes = getattr(model, method)(*given)
-                result = messages.Written(done) if isinstance(done, bytes) else messages.answered(done)
-            except Exception as error:  # noqa: BLE001 - a model may raise anything; its caller alone is told
-                result = messages.failed(error)
+                result = messages.encoded(
+                    messages.Written(done) if isinstance(done, bytes) else messages.answered(done)
+                )
+            except BaseException as error:  # noqa: BLE001 - a model may raise anything; its caller alone is told
+                result = messages.encoded(messages.failed(error))
             try:
-                messages.send(channel, result)
+                channel.send_bytes(result)
             except OSError:
                 return
 

@@ -1,6 +1,8 @@
 """A worker's side of hosts: start one for a version, and call the model in it as if it were here."""
 
+import errno
 import logging
+import math
 import os
 import signal
 import socket
@@ -28,12 +30,14 @@ from serving.settings import Runtime
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 120
+LONGEST_RETRY_SECONDS = 60
 ENDED_SECONDS = 1
 """For the news of a host's end to arrive after the end itself."""
 
 T = TypeVar("T")
 GONE = (EOFError, OSError, msgspec.DecodeError)
 """What a line to a host that is no more raises."""
+_FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Hosts:
@@ -100,10 +104,7 @@ class Host:
 
     def call(self, work: Callable[[Connection], T]) -> T:
         """`work` on a line of its own to the model. What it raises, among them GONE."""
-        try:
-            channel = self._idle.pop()
-        except IndexError:
-            channel = messages.give_channel(self._control)
+        channel = self._channel()
         try:
             done = work(channel)
         except GONE:
@@ -115,6 +116,28 @@ class Host:
         self._idle.append(channel)
         return done
 
+    @property
+    def ended(self) -> bool:
+        """Has there been news since it was loaded? There is none but of its end."""
+        try:
+            self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:  # closed here already
+            return True
+        return True
+
+    def _channel(self) -> Connection:
+        """EOFError when the host is gone; PredictionFailed when it is this process that has no room for one."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        try:
+            return messages.give_channel(self._control)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise PredictionFailed from error
+            raise EOFError from error
+
     def why_gone(self) -> str:
         """What the fork server says of its end, if it does."""
         with suppress(*GONE):
@@ -125,8 +148,9 @@ class Host:
 
 def _close(control: socket.socket, news: Connection, idle: deque[Connection]) -> None:
     control.close()
-    for each in (news, *idle):
-        each.close()
+    news.close()
+    while idle:
+        idle.pop().close()
 
 
 class HostedModel:
@@ -138,6 +162,7 @@ class HostedModel:
         self._folder, self._start = about.folder, start
         self._host: Host | None = start()
         self._starting = threading.Lock()
+        self._refusals, self._not_before = 0, 0.0
         loaded = self._host.loaded
         self.runtime, self.joins, self.probabilities = loaded.runtime, loaded.joins, loaded.probabilities
 
@@ -151,6 +176,13 @@ class HostedModel:
     def invoke(self, media_type: str, body: bytes) -> bytes:
         return self._call(lambda channel: messages.invoke(channel, media_type, body))
 
+    def close(self) -> None:
+        """End its host, whatever that is doing: who waits for an answer is told."""
+        with self._starting:
+            self._not_before = math.inf
+            if self._host is not None:
+                self._host.close()
+
     def _call(self, work: Callable[[Connection], T]) -> T:
         running = self._running()
         try:
@@ -160,19 +192,36 @@ class HostedModel:
             raise PredictionFailed from error
 
     def _running(self) -> Host:
+        running = self._host
+        if running is not None and not running.ended:
+            return running
+        if running is not None:
+            self._lost(running)
         with self._starting:
             if self._host is None:
-                try:
-                    self._host = self._start()
-                except VersionRefused as refusal:
-                    log.error("host not started", extra={"folder": self._folder.name, "reason": str(refusal)})
-                    raise PredictionFailed from refusal
+                self._host = self._started()
             return self._host
+
+    def _started(self) -> Host:
+        """PredictionFailed, at once while the last refusal is fresh: every caller who waits would try again else."""
+        if time.monotonic() < self._not_before:
+            raise PredictionFailed
+        try:
+            started = self._start()
+        except VersionRefused as refusal:
+            self._refusals += 1
+            wait = min(2**self._refusals, LONGEST_RETRY_SECONDS)
+            self._not_before = time.monotonic() + wait
+            extra = {"folder": self._folder.name, "reason": str(refusal), "retry_seconds": wait}
+            log.error("host not started", extra=extra)
+            raise PredictionFailed from refusal
+        self._refusals = 0
+        return started
 
     def _lost(self, running: Host) -> None:
         with self._starting:
-            if self._host is running:
-                self._host = None
-                extra = {"folder": self._folder.name, "pid": running.pid, "status": running.why_gone()}
-                log.error("host died", extra=extra)
-                running.close()
+            if self._host is not running:  # another caller has seen it too
+                return
+            self._host = None
+        log.error("host died", extra={"folder": self._folder.name, "pid": running.pid, "status": running.why_gone()})
+        running.close()

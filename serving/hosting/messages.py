@@ -7,7 +7,7 @@ MessagePack, which cannot bring any code along.
 import pickle
 import socket
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -111,8 +111,11 @@ def channels(control: socket.socket) -> Iterator[Connection]:
         yield from (Connection(handle) for handle in array("i", handles))
 
 
-def send(connection: Connection, message: About | Result) -> None:
-    connection.send_bytes(msgspec.msgpack.encode(message))
+encoded = msgspec.msgpack.Encoder().encode
+
+
+def send(connection: Connection, message: About) -> None:
+    connection.send_bytes(encoded(message))
 
 
 def about(connection: Connection) -> About:
@@ -153,14 +156,14 @@ def question(connection: Connection) -> tuple[Literal["predict", "invoke"], tupl
 
 
 def answered(answer: Answer) -> Answered:
-    """NotRows for values that are neither numbers nor texts."""
+    """NotRows for values that would arrive as something else."""
     return Answered([_packed(each) for each in answer.outputs], answer.names)
 
 
-def failed(error: Exception) -> Failed:
+def failed(error: BaseException) -> Failed:
     """Without what the messages say where that may quote a caller's rows."""
-    said = str(error) if isinstance(error, ServingError) else ""
-    return Failed(type(error).__name__, said, where(error))
+    ours = isinstance(error, ServingError)  # a model may have classes of the same names
+    return Failed(type(error).__name__ if ours else "", str(error) if ours else "", where(error))
 
 
 def _error(failure: Failed) -> ServingError:
@@ -176,9 +179,7 @@ def _error(failure: Failed) -> ServingError:
 
 def _packed(array: Array) -> Packed:
     if array.dtype.hasobject:
-        flat: list[Any] = array.ravel().tolist()
-        _check(flat)
-        return Packed("O", array.shape, flat)
+        return Packed("O", array.shape, [_plain(each) for each in array.ravel().tolist()])
     return Packed(array.dtype.str, array.shape, array.tobytes())
 
 
@@ -190,10 +191,14 @@ def _unpacked(packed: Packed) -> Array:
     return flat.reshape(packed.shape)
 
 
-def _check(values: Sequence[Any]) -> None:
-    """What would not arrive as it was sent is for MLflow's own writer."""
-    for each in values:
-        if isinstance(each, list):
-            _check(each)
-        elif type(each) not in _PLAIN or (type(each) is int and not -(1 << 63) <= each < 1 << 64):
-            raise NotRows
+def _plain(value: Any) -> Any:
+    """As JSON has it. What would arrive as something else is for MLflow's own writer: NotRows."""
+    if isinstance(value, np.generic | np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict) and all(type(name) is str for name in value):
+        return {name: _plain(each) for name, each in value.items()}
+    if type(value) not in _PLAIN or (type(value) is int and not -(1 << 63) <= value < 1 << 64):
+        raise NotRows
+    return value

@@ -41,7 +41,7 @@ Lines = AsyncGenerator[bytes, None]
 class Front:
     def __init__(self, app: ASGIApp, engine: Engine, *, largest_body: int) -> None:
         self._app, self._engine, self._largest_body = app, engine, largest_body
-        self._named: dict[str, tuple[Served, Names]] = {}
+        self._named: dict[str, tuple[int, Names]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         how = self._way(scope["path"]) if scope["type"] == "http" else None
@@ -120,7 +120,7 @@ class Front:
         question = await infer.read(served, headers, body, asked.call)
         answering = infer.answer(self._engine, served, question, asked.call)
         # What is answered at once is not worth a task of its own.
-        at_once = question[1].count <= served.inline_rows
+        at_once = served.at_once(question[1].count)
         answer, media_type, extra = await (answering if at_once else asked.unless_gone(answering))
         return answer, media_type.encode(), tuple((key.encode(), value.encode()) for key, value in extra.items())
 
@@ -143,9 +143,9 @@ class Front:
         if served is None:
             return ()
         known = self._named.get(served.version.name)
-        if known is None or known[0] is not served:
+        if known is None or known[0] != served.version.number:
             model, number = served.version.name.encode("latin-1", "replace"), str(served.version.number).encode()
-            known = served, ((b"x-model-name", model), (b"x-model-version", number))
+            known = served.version.number, ((b"x-model-name", model), (b"x-model-version", number))
             self._named[served.version.name] = known
         return known[1]
 

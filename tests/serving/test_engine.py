@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.engine import Call, Engine, Limits
+from serving.engine import THREADS, Call, Engine, Limits
 from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull
 from serving.lineup import Lineup, Served
 from serving.protocol import PREDICT_PROBA, Answer, Rows
@@ -222,3 +222,29 @@ async def test_bodies_for_mlflow_wait_in_a_bounded_queue(lineup: Lineup) -> None
     assert await asyncio.gather(*waiting) == [b"x"] * 3
     assert await engine.invoke(served, "text/csv", b"y", Call()) == b"y"
     engine.close()
+
+
+async def test_bodies_for_mlflow_whose_callers_hang_up_are_let_go_of(engine: Engine) -> None:
+    """With every thread stuck, what waits must not grow by those who try again."""
+    release, heard = threading.Event(), []
+
+    def stuck(body: bytes) -> bytes:
+        heard.append(body)
+        assert release.wait(20)
+        return body
+
+    served = put(engine.lineup, TensorModel(body=stuck))
+    busy = [asyncio.create_task(engine.invoke(served, "text/csv", b"first", Call())) for _ in range(THREADS)]
+    await asyncio.to_thread(eventually, lambda: len(heard) == THREADS)
+    waiting = [asyncio.create_task(engine.invoke(served, "text/csv", b"gone", Call())) for _ in range(50)]
+    await asyncio.sleep(0)
+    for each in (*waiting, busy[0]):
+        each.cancel()
+    await asyncio.wait([*waiting, busy[0]])
+
+    last = asyncio.create_task(engine.invoke(served, "text/csv", b"last", Call()))
+    release.set()
+
+    assert await last == b"last"
+    assert heard == [b"first"] * THREADS + [b"last"]
+    assert await asyncio.gather(*busy[1:]) == [b"first"] * (THREADS - 1)

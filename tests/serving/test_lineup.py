@@ -22,3 +22,13 @@ def test_an_unknown_model_is_told_which_are_followed(lineup: Lineup) -> None:
 def test_a_model_without_a_version_says_why(lineup: Lineup) -> None:
     with pytest.raises(NotReady, match="model 'wine' does not answer yet: the registry has not been read yet"):
         lineup.served("wine")
+
+
+@pytest.mark.parametrize(("rows", "at_once"), [(0, False), (1, True), (4, True), (5, False)])
+def test_only_what_was_measured_as_quick_is_asked_at_once(rows: int, at_once: bool) -> None:
+    """No rows were not: a host is a call away for those too, and must not be called from the event loop."""
+    assert Served(a_version(1), FakeModel(), inline_rows=4).at_once(rows) is at_once
+
+
+def test_a_model_in_a_host_is_never_asked_at_once() -> None:
+    assert not any(Served(a_version(1), FakeModel()).at_once(rows) for rows in range(3))

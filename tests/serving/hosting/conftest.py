@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from serving.lifeline import FLAG
+from serving.supervisor import ONE_THREAD
 from tests.servers import ROOT
 from tests.serving.twins import X_AND_SIZE, write_mlmodel
 
@@ -24,6 +25,7 @@ ENVIRONMENT = {
     "SERVING_MODELS": "iris",
     "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
     "SERVING_LOG_LEVEL": "error",
+    **ONE_THREAD,
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serving.errors import PredictionFailed
+from serving.errors import PredictionFailed, VersionRefused
 from serving.hosting.hosted import Hosts
 from tests.servers import eventually
 from tests.serving.hosting.conftest import Forking, a_pyfunc, alive
@@ -80,3 +80,19 @@ def test_a_control_c_of_the_terminal_ends_neither_it_nor_a_host(forking: Forking
 
     assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
     Hosts(forking.door).attempt(a_pyfunc(tmp_path / "another"))
+
+
+def test_without_a_free_descriptor_it_waits_and_goes_on(forking: Forking, tmp_path: Path) -> None:
+    folder, server = a_pyfunc(tmp_path / "model"), psutil.Process(forking.process.pid)
+    soft, hard = server.rlimit(psutil.RLIMIT_NOFILE)
+    server.rlimit(psutil.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(VersionRefused, match="within 1 s"):
+            Hosts(forking.door, patience_seconds=1).attempt(folder)
+    finally:
+        server.rlimit(psutil.RLIMIT_NOFILE, (soft, hard))
+
+    Hosts(forking.door).attempt(folder)
+
+    assert forking.process.poll() is None
+    assert "nobody welcomed" in forking.log.read_text()

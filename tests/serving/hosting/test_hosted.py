@@ -1,5 +1,7 @@
 import gc
 import os
+import re
+import resource
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +15,10 @@ from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 
 from serving.errors import InvalidInput, PredictionFailed, RowsRefused, VersionRefused
-from serving.hosting.hosted import HostedModel, Hosts
+from serving.hosting.hosted import Host, HostedModel, Hosts
 from serving.logs import where
 from serving.protocol import CSV, JSON, PREDICT_PROBA, NotRows, Rows
-from serving.runtimes import choice
+from serving.runtimes import choice, mlmodel
 from tests.servers import eventually
 from tests.serving.conftest import TABLE, quiet, slope
 from tests.serving.hosting.conftest import Forking, a_pyfunc, alive
@@ -38,6 +40,13 @@ def hosted(hosts: Hosts, folder: Path) -> HostedModel:
 
 def x_of(*values: float) -> Rows:
     return Rows((np.array([[value, 1.0] for value in values]),), len(values))
+
+
+def answers(model: HostedModel) -> bool:
+    try:
+        return bool(model.predict(ONE_ROW).outputs[0].tolist() == [2])
+    except PredictionFailed:
+        return False
 
 
 def test_a_version_answers_from_its_host_as_it_does_here(hosts: Hosts, tmp_path: Path) -> None:
@@ -69,7 +78,7 @@ def test_a_twin_needs_no_host(hosts: Hosts, forking: Forking, tmp_path: Path) ->
     model = hosts.load(a_twin(tmp_path / "twin", factor=3))
 
     assert (model.runtime, model.predict(ONE_ROW).outputs[0].tolist()) == ("onnx", [6])
-    assert forking.hosts() == before
+    assert forking.hosts() <= before
 
 
 def test_a_version_that_loads_and_predicts_its_example_passes_and_leaves_nothing(
@@ -185,17 +194,115 @@ def test_a_model_that_kills_its_process_fails_that_request_only(
     assert [record.__dict__["status"] for record in died] == ["status 4"]
 
 
-def test_a_host_that_was_killed_is_replaced(hosts: Hosts, forking: Forking, tmp_path: Path) -> None:
+def test_a_host_that_was_killed_is_replaced_before_the_next_request(
+    hosts: Hosts, forking: Forking, tmp_path: Path
+) -> None:
     model = hosted(hosts, a_pyfunc(tmp_path / "model"))
     (killed,) = forking.hosts()
+
     os.kill(killed, signal.SIGKILL)
     eventually(lambda: killed not in forking.hosts())
 
-    with pytest.raises(PredictionFailed):
-        model.predict(ONE_ROW)
-
     assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
     assert forking.hosts() - {killed}
+
+
+@pytest.mark.parametrize(
+    "predicting",
+    ["raise SystemExit(3)", "x = __import__('numpy').array(['\\ud800'], object)", "raise KeyboardInterrupt"],
+    ids=["exits", "half", "^C"],
+)
+def test_one_request_that_goes_wrong_leaves_the_host_to_the_others(
+    hosts: Hosts, forking: Forking, tmp_path: Path, predicting: str
+) -> None:
+    model = hosted(hosts, a_pyfunc(tmp_path / "model", predicting=f"if x[0] == 13: {predicting}"))
+    before = forking.hosts()
+
+    with pytest.raises(PredictionFailed):
+        model.predict(x_of(13))
+
+    assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
+    assert forking.hosts() == before
+
+
+def test_a_process_without_a_free_descriptor_fails_a_request_and_not_the_host(
+    hosts: Hosts, forking: Forking, tmp_path: Path
+) -> None:
+    model = hosted(hosts, a_pyfunc(tmp_path / "model"))
+    before, (soft, hard) = forking.hosts(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(PredictionFailed):
+            model.predict(ONE_ROW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
+    assert forking.hosts() == before
+
+
+def test_a_host_that_is_stuck_in_c_ends_when_its_model_is_let_go(
+    hosts: Hosts, forking: Forking, tmp_path: Path
+) -> None:
+    eventually(lambda: not forking.hosts())
+    stuck = "x[0] == 2 and (print('in c', flush=True), __import__('ctypes').PyDLL(None).sleep(600))"
+    model = hosted(hosts, a_pyfunc(tmp_path / "model", predicting=stuck))
+    (host,) = forking.hosts()
+    caller = threading.Thread(target=answers, args=[model])
+    caller.start()
+    eventually(lambda: "in c" in forking.log.read_text())
+
+    model.close()
+
+    eventually(lambda: host not in forking.hosts())
+    caller.join(20)
+    assert not caller.is_alive()
+
+
+def test_what_a_model_starts_ends_with_its_host(hosts: Hosts, forking: Forking, tmp_path: Path) -> None:
+    starts = "print('child', __import__('subprocess').Popen(['sleep', '600']).pid, flush=True)"
+    hosts.attempt(a_pyfunc(tmp_path / "model", starts))
+
+    (child,) = re.findall(r"child (\d+)", forking.log.read_text())
+    eventually(lambda: not psutil.pid_exists(int(child)) or not alive(psutil.Process(int(child))))
+
+
+def test_a_model_that_forks_and_dies_leaves_no_caller_waiting(hosts: Hosts, tmp_path: Path) -> None:
+    forks = "x[0] == 13 and (os.fork() and os._exit(4) or threading.Event().wait())"
+    model = hosted(hosts, a_pyfunc(tmp_path / "model", predicting=forks))
+
+    with pytest.raises(PredictionFailed):
+        model.predict(x_of(13))
+
+    assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
+
+
+def test_a_host_that_cannot_start_again_is_not_tried_by_every_caller(tmp_path: Path, forking: Forking) -> None:
+    tried: list[int] = []
+    first = Hosts(forking.door)._start(a_pyfunc(tmp_path / "model"))
+
+    def start() -> Host:
+        tried.append(1)
+        if len(tried) == 1:
+            return first
+        raise VersionRefused("no memory")
+
+    model = HostedModel(mlmodel.read(tmp_path / "model"), start)
+    os.kill(first.pid, signal.SIGKILL)
+    eventually(lambda: first.ended)
+
+    for _ in range(5):
+        with pytest.raises(PredictionFailed):
+            model.predict(ONE_ROW)
+
+    assert len(tried) == 2
+
+
+def test_a_host_computes_with_one_thread(hosts: Hosts, tmp_path: Path) -> None:
+    counts = "import numpy, threadpoolctl; x = x * max(each['num_threads'] for each in threadpoolctl.threadpool_info())"
+    model = hosted(hosts, a_pyfunc(tmp_path / "model", predicting=counts))
+
+    assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
 
 
 def test_a_version_whose_files_are_gone_when_its_host_dies_fails_until_they_are_back(
@@ -210,7 +317,7 @@ def test_a_version_whose_files_are_gone_when_its_host_dies_fails_until_they_are_
 
     (tmp_path / "away").rename(folder)
 
-    assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
+    eventually(lambda: answers(model))
 
 
 def test_calls_run_side_by_side_and_each_gets_its_own_answer(hosts: Hosts, tmp_path: Path) -> None:

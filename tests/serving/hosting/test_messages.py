@@ -53,7 +53,7 @@ class Echo:
 
     def _serve(self) -> None:
         self.asked = messages.question(self._there)
-        messages.send(self._there, self.result)
+        self._there.send_bytes(messages.encoded(self.result))
 
     def heard(self) -> tuple[str, tuple[Any, ...]]:
         self._thread.join(20)
@@ -100,7 +100,7 @@ def test_rows_arrive_as_they_were_sent(echo: Echo, blocks: list[Any], params: di
     assert (arrived.count, arrived.method, repr(arrived.params), arrived.names) == (3, PREDICT, repr(params), ("one",))
 
 
-@pytest.mark.parametrize("value", [date(2026, 1, 1), (1, 2), 2**64, -(2**63) - 1, np.float32(0.1), {"a": 1}, object()])
+@pytest.mark.parametrize("value", [date(2026, 1, 1), 2**64, -(2**63) - 1, {1: "a"}, object(), 1j])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_what_would_arrive_as_something_else_is_not_sent(value: Any, wrapped: bool) -> None:
     array = np.empty(1, object)
@@ -108,6 +108,27 @@ def test_what_would_arrive_as_something_else_is_not_sent(value: Any, wrapped: bo
 
     with pytest.raises(NotRows):
         messages.answered(Answer((array,)))
+
+
+@pytest.mark.parametrize(
+    ("value", "arrives"),
+    [
+        (np.float32(0.1), np.float32(0.1).item()),
+        (np.str_("a"), "a"),
+        (np.array([[1.5], [2.5]]), [[1.5], [2.5]]),
+        ((1, (2,)), [1, [2]]),
+        ({"a": np.int64(1)}, {"a": 1}),
+    ],
+)
+def test_what_a_library_wraps_values_in_arrives_as_json_has_it(echo: Echo, value: Any, arrives: Any) -> None:
+    array = np.empty(1, object)
+    array[0] = value
+    echo.says(messages.answered(Answer((array,))))
+
+    (output,) = messages.ask(echo.here, Rows((), 0)).outputs
+
+    assert output.tolist() == [arrives]
+    assert type(output[0]) is type(arrives)
 
 
 def test_an_answer_cannot_bring_code_along() -> None:
@@ -128,10 +149,12 @@ def test_an_answer_cannot_bring_code_along() -> None:
         (NotRows(), NotRows, str(NotRows())),
         (QueueFull(3), PredictionFailed, str(PredictionFailed())),
         (ValueError("secret"), PredictionFailed, str(PredictionFailed())),
+        (type("InvalidInput", (Exception,), {})("secret"), PredictionFailed, str(PredictionFailed())),
+        (SystemExit(3), PredictionFailed, str(PredictionFailed())),
     ],
 )
 def test_an_error_arrives_as_the_one_it_is(
-    echo: Echo, error: Exception, arrives: type[ServingError], says: str
+    echo: Echo, error: BaseException, arrives: type[ServingError], says: str
 ) -> None:
     echo.says(messages.failed(error))
 
