@@ -2,7 +2,7 @@
 
 import time
 import zlib
-from asyncio import FIRST_COMPLETED, ensure_future, wait
+from asyncio import FIRST_COMPLETED, ensure_future, to_thread, wait
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -14,6 +14,9 @@ from serving.errors import DeadlineExpired, InvalidInput, TooLarge, UnsupportedE
 from serving.lineup import Served
 
 ENCODING = b"content-encoding"
+UNPACKED = {b"", b"identity"}
+LONG_PACKED = 4096
+"""Bytes; what they unpack to may be a thousand times as much, and would hold up everybody else's request."""
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 TIMEOUT = b"x-request-timeout-ms"
 """How long the caller will wait; what cannot be answered by then is not predicted."""
@@ -41,7 +44,11 @@ class Asked:
         """Whole, and unpacked. TooLarge, before it is read where its length says so; CallerGone; as `unpacked`."""
         whole = await self._whole()
         packing = self.headers.get(ENCODING)
-        return whole if packing is None else unpacked(whole, packing, self.largest_body)
+        if packing is None:
+            return whole
+        if len(whole) < LONG_PACKED:
+            return unpacked(whole, packing, self.largest_body)
+        return await to_thread(unpacked, whole, packing, self.largest_body)
 
     async def _whole(self) -> bytes:
         length = self.headers.get(b"content-length", b"0")
@@ -65,7 +72,7 @@ class Asked:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes, no sooner read than it is wanted. CallerGone, UnsupportedEncoding."""
-        if ENCODING in self.headers:
+        if self.headers.get(ENCODING, b"").strip().lower() not in UNPACKED:
             raise UnsupportedEncoding(())
         more = True
         while more:
@@ -91,20 +98,24 @@ class Asked:
 def unpacked(body: bytes, packing: bytes, largest: int) -> bytes:
     """By a Content-Encoding. UnsupportedEncoding; InvalidInput; TooLarge, before more than that is unpacked."""
     name = packing.strip().lower()
-    if name in {b"", b"identity"}:
+    if name in UNPACKED:
         return body
     if name not in {b"gzip", b"deflate"}:
         raise UnsupportedEncoding(("gzip", "deflate"))
-    unpacker = zlib.decompressobj(_ZLIB_OR_GZIP)
-    try:
-        found = unpacker.decompress(body, largest + 1)
-    except zlib.error:
-        raise InvalidInput(f"the body is not {name.decode()}, as its Content-Encoding says") from None
-    if len(found) > largest:
-        raise _too_large(largest)
-    if not unpacker.eof or unpacker.unused_data:
-        raise InvalidInput("the body ends before or behind what its Content-Encoding packs")
-    return found
+    found = b""
+    while True:  # gzip may come in several members
+        unpacker = zlib.decompressobj(_ZLIB_OR_GZIP)
+        try:
+            found += unpacker.decompress(body, largest + 1 - len(found))
+        except zlib.error:
+            raise InvalidInput(f"the body is not {name.decode()}, as its Content-Encoding says") from None
+        if len(found) > largest:
+            raise _too_large(largest)
+        if not unpacker.eof:
+            raise InvalidInput("the body ends before what its Content-Encoding packs")
+        body = unpacker.unused_data
+        if not body:
+            return found
 
 
 def _too_large(largest: int) -> TooLarge:
