@@ -1,4 +1,7 @@
-"""One call: its id, its deadline, and the version that answers it. The trailers of every answer name id and version."""
+"""One call: its id, its deadline, and the version that answers it.
+
+The trailers of every answer name the id; those of a refusal the version as well, which an answer has in its message.
+"""
 
 import itertools
 import os
@@ -32,9 +35,9 @@ class Exchange:
         self._served: Served | None = None
 
     def answered_by(self, served: Served) -> None:
-        """From here on the answer, a refusal included, names this version."""
+        """From here on a refusal names this version."""
         self._served = served
-        self.context.set_trailing_metadata(self.trailers())
+        self.context.set_trailing_metadata(((REQUEST_ID, self.request_id),))
 
     def call(self) -> Call:
         """A clock for one question to the engine; the deadline is the caller's."""

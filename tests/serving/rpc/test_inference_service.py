@@ -36,7 +36,7 @@ async def test_an_answer_names_its_version_and_id(stub: GRPCInferenceServiceStub
     assert [(each.name, each.datatype, list(each.shape)) for each in answer.outputs] == [("label", "INT64", [2])]
     assert labels(answer) == [6, 15]
     trailers = dict(await call.trailing_metadata())
-    assert trailers == {"x-request-id": "trace-1", "x-model-name": "iris", "x-model-version": "7"}
+    assert trailers == {"x-request-id": "trace-1"}
 
 
 async def test_contents_are_answered_by_contents(stub: GRPCInferenceServiceStub, lineup: Lineup) -> None:
