@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests import servers, workspace
 from tests.workspace import Workspace
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile("slipway", deadline=None)
+settings.load_profile("slipway")
 
 
 @pytest.fixture(scope="session")

@@ -81,9 +81,9 @@ def predictions(outcome: Outcome, url: str) -> Table:
         answer = httpx.post(url, json=body, timeout=30, trust_env=False)
     except httpx.TransportError as cause:
         raise StackError(f"serving does not answer the test rows at {url}: {cause}; see `make logs`") from cause
-    if answer.status_code != httpx.codes.OK:
-        raise StackError(f"serving refused the test rows: {answer.json().get('detail', answer.status_code)}")
-    version = answer.headers["x-model-version"]
+    version = answer.headers.get("x-model-version")
+    if answer.status_code != httpx.codes.OK or version is None:
+        raise StackError(f"serving refused the test rows: {_reason(answer)}")
     table = Table(title=f"POST {url}, answered by version {version}", title_justify="left")
     shown = list(features.columns[:COLUMNS_SHOWN])
     for name in (*shown, "…", "predicted", "true"):
@@ -91,6 +91,14 @@ def predictions(outcome: Outcome, url: str) -> Table:
     for row, predicted in zip(outcome.rows.to_dict("records"), answer.json()["predictions"], strict=True):
         table.add_row(*(_short(row[name]) for name in shown), "…", _short(predicted), _short(row[outcome.target]))
     return table
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Serving's own words, where it was serving that answered."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, TypeError, KeyError):
+        return str(answer.status_code)
 
 
 def _short(value: Any) -> str:

@@ -122,3 +122,9 @@ def test_what_serving_says_of_a_model_is_known_an_errors_reason_too(
 
 def test_nothing_is_known_of_a_model_while_serving_is_down() -> None:
     assert report.get(f"http://127.0.0.1:{free_port()}/v2/models/iris") == {}
+
+
+@pytest.mark.parametrize(("status", "body"), [(502, b"<html>Bad Gateway</html>"), (503, b"[]"), (200, b"{}")])
+def test_an_answer_that_is_not_servings_is_told_by_its_status(status: int, body: bytes) -> None:
+    with serving(status, body) as url:
+        assert the_line(url) == f"serving refused the test rows: {status}"
