@@ -62,7 +62,7 @@ class Bench:
     def _mlflow(self, floor: Target, model: str) -> Iterator[Line]:
         with targets.mlflow_serve(self._made, model, self._folder) as target:
             self._warm_up(target)
-            yield from self._rest(floor, target, model, self._turns.joined)
+            yield from self._rest(floor, target, model, self._turns.longer)
 
     def _slipway(self, floor: Target, echo: Target, model: str) -> Iterator[Line]:
         for runtime in RUNTIMES:

@@ -18,8 +18,8 @@ METHOD = """\
 Written by `make bench`. Each load is put on a server and, in turns with it, on its floor (bare FastAPI, which reads the
 body and predicts nothing; for gRPC an empty grpc.aio echo): {rounds} rounds of a {seconds}-second turn each. A ratio is
 the median of the rounds' own ratios, with the lowest and the highest behind it; the other figures are medians of the
-turns, so they need not divide to it. `mlflow models serve` has one turn of {joined} seconds beside one of the floor,
-since a short one would end while its first answers are on their way; "times `mlflow models serve`" is a server's ratio
+turns, so they need not divide to it. `mlflow models serve` has turns of {longer} seconds,
+since shorter ones would end while its first answers are on their way; "times `mlflow models serve`" is a server's ratio
 to bare FastAPI divided by MLflow's.
 
 MB a worker is the resident memory (RSS) of the largest worker; behind a plus, that of its host, the process that has
@@ -50,7 +50,7 @@ LEFT = 3
 
 def markdown(lines: list[Line], turns: Turns, peers: Mapping[str, str | None]) -> str:
     """The whole document; `peers` are their versions."""
-    method = METHOD.format(rounds=turns.rounds, seconds=turns.seconds, joined=turns.joined.seconds)
+    method = METHOD.format(rounds=turns.rounds, seconds=turns.seconds, longer=turns.longer.seconds)
     beside = [f"- {', '.join(f'{name} {release}' for name, release in peers.items())}"] if peers else []
     told = [method, PEERS] if peers else [method]
     head = ["# Benchmarks", "", *told, "", *machine(), *beside, *_steadiness(lines), ""]

@@ -11,6 +11,8 @@ FEWEST = 3
 SECONDS = 2
 """Of a turn: short, for the machine's speed to be the same in the next one."""
 
+LONGER = 3
+
 
 @dataclass(frozen=True)
 class Turns:
@@ -20,9 +22,9 @@ class Turns:
     seconds: int
 
     @property
-    def joined(self) -> "Turns":
-        """As much time in one round."""
-        return Turns(1, self.rounds * self.seconds)
+    def longer(self) -> "Turns":
+        """For a server so slow that a short turn would be over when its first answers come."""
+        return Turns(self.rounds, max(self.seconds, LONGER))
 
 
 @dataclass(frozen=True)
