@@ -1,5 +1,6 @@
 """A real fork server for the tests of this folder, and versions that do what a test says."""
 
+import gc
 import json
 import os
 import socket
@@ -16,7 +17,7 @@ import pytest
 
 from serving.lifeline import FLAG
 from serving.supervisor import ONE_THREAD
-from tests.servers import ROOT
+from tests.servers import ROOT, eventually
 from tests.serving.twins import X_AND_SIZE, write_mlmodel
 
 ENVIRONMENT = {
@@ -81,9 +82,20 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture(scope="module")
-def forking(new_fork_server: Callable[[], Forking]) -> Forking:
-    """One for all that do not end it."""
+def shared_fork_server(new_fork_server: Callable[[], Forking]) -> Forking:
     return new_fork_server()
+
+
+@pytest.fixture
+def forking(shared_fork_server: Forking) -> Forking:
+    """One for all tests that do not end it; the hosts of the test before are gone."""
+
+    def idle() -> bool:
+        gc.collect()
+        return not shared_fork_server.hosts()
+
+    eventually(idle)
+    return shared_fork_server
 
 
 def a_pyfunc(folder: Path, loading: str = "pass", predicting: str = "pass") -> Path:

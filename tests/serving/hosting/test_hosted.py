@@ -200,8 +200,11 @@ def test_a_host_that_was_killed_is_replaced_before_the_next_request(
     model = hosted(hosts, a_pyfunc(tmp_path / "model"))
     (killed,) = forking.hosts()
 
+    before = model._host
+    assert before is not None
+
     os.kill(killed, signal.SIGKILL)
-    eventually(lambda: killed not in forking.hosts())
+    eventually(lambda: before.ended)
 
     assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
     assert forking.hosts() - {killed}
@@ -244,7 +247,6 @@ def test_a_process_without_a_free_descriptor_fails_a_request_and_not_the_host(
 def test_a_host_that_is_stuck_in_c_ends_when_its_model_is_let_go(
     hosts: Hosts, forking: Forking, tmp_path: Path
 ) -> None:
-    eventually(lambda: not forking.hosts())
     stuck = "x[0] == 2 and (print('in c', flush=True), __import__('ctypes').PyDLL(None).sleep(600))"
     model = hosted(hosts, a_pyfunc(tmp_path / "model", predicting=stuck))
     (host,) = forking.hosts()
