@@ -44,6 +44,7 @@ def serves(said: str, platform: Platform) -> None:
 
 @pytest.mark.slow
 def test_every_command_of_the_readme_works_after_the_demo(alone: Platform) -> None:
+    alone.set({"train.forest.trees": 100})  # as the project has it, for the README to change
     alone.demo()
     ran = []
     for language, text in BLOCKS:
