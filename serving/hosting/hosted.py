@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import math
 import os
 import signal
 import socket
@@ -175,13 +174,6 @@ class HostedModel:
 
     def invoke(self, media_type: str, body: bytes) -> bytes:
         return self._call(lambda channel: messages.invoke(channel, media_type, body))
-
-    def close(self) -> None:
-        """End its host, whatever that is doing: who waits for an answer is told."""
-        with self._starting:
-            self._not_before = math.inf
-            if self._host is not None:
-                self._host.close()
 
     def _call(self, work: Callable[[Connection], T]) -> T:
         running = self._running()

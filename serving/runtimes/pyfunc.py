@@ -41,13 +41,13 @@ class PyfuncModel:
         self.probabilities = hasattr(self.raw, "predict_proba")
         self._schema = loaded.metadata.get_input_schema()
         self.plan: Decoder | None = plan.compile(about.signature) if about.signature.inputs else plan.FreePlan()
-        self._checked = self._unless_known(self.plan)
+        self._predicting = self._without_check(self.plan)
 
     def predict(self, rows: Rows) -> Answer:
         given = self.given(rows)
         try:
             if rows.method == PREDICT:
-                return answer_of(self._checked.predict(given, params=dict(rows.params) or None), rows.count)
+                return answer_of(self._predicting.predict(given, params=dict(rows.params) or None), rows.count)
             return answer_of(self.raw.predict_proba(given), rows.count)
         except NotRows:
             self.plan = None  # from now on MLflow itself reads and writes
@@ -86,7 +86,7 @@ class PyfuncModel:
             return rows.blocks[0] if names == [None] else dict(zip(names, rows.blocks, strict=True))
         return _table(self.plan, rows)
 
-    def _unless_known(self, decoder: Decoder | None) -> PyFuncModel:
+    def _without_check(self, decoder: Decoder | None) -> PyFuncModel:
         """The model without MLflow's check of its rows, most of a call's time, where the plan has checked the same.
 
         That is so for numbers: what else MLflow lets through, and turns into what, may be more than `Rows` says.
@@ -96,7 +96,7 @@ class PyfuncModel:
             return self.pyfunc
         unchecked, about = copy.copy(self.pyfunc), copy.copy(self.pyfunc.metadata)
         about.signature = None
-        unchecked._model_meta = about
+        unchecked._model_meta = about  # private: no public way takes a signature away
         return unchecked
 
     def _parse(self, media_type: str, body: bytes) -> tuple[Any, dict[str, object] | None, bool]:
@@ -104,7 +104,7 @@ class PyfuncModel:
             return scoring_server.parse_csv_input(io.StringIO(body.decode()), self._schema), None, False
         if media_type == PARQUET:
             return pd.read_parquet(io.BytesIO(body)), None, False
-        # The one private name: every public one answers in MLflow's own error format.
+        # Private: every public one answers in MLflow's own error format.
         parsed = scoring_server._parse_json_data(body, self.pyfunc.metadata, self._schema)
         return parsed.data, parsed.params, parsed.is_unified_llm_input
 

@@ -15,7 +15,8 @@ from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 
 from serving.errors import InvalidInput, PredictionFailed, RowsRefused, VersionRefused
-from serving.hosting.hosted import Host, HostedModel, Hosts
+from serving.hosting import messages
+from serving.hosting.hosted import GONE, Host, HostedModel, Hosts
 from serving.logs import where
 from serving.protocol import CSV, JSON, PREDICT_PROBA, NotRows, Rows
 from serving.runtimes import choice, mlmodel
@@ -244,21 +245,27 @@ def test_a_process_without_a_free_descriptor_fails_a_request_and_not_the_host(
     assert forking.hosts() == before
 
 
-def test_a_host_that_is_stuck_in_c_ends_when_its_model_is_let_go(
-    hosts: Hosts, forking: Forking, tmp_path: Path
-) -> None:
+def test_a_host_that_is_stuck_in_c_ends_when_its_line_is_closed(hosts: Hosts, forking: Forking, tmp_path: Path) -> None:
+    """There no thread of its own can see it."""
     stuck = "x[0] == 2 and (print('in c', flush=True), __import__('ctypes').PyDLL(None).sleep(600))"
-    model = hosted(hosts, a_pyfunc(tmp_path / "model", predicting=stuck))
-    (host,) = forking.hosts()
-    caller = threading.Thread(target=answers, args=[model])
+    running = hosts._start(a_pyfunc(tmp_path / "model", predicting=stuck))
+    told: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            running.call(lambda channel: messages.ask(channel, ONE_ROW))
+        except GONE as error:
+            told.append(error)
+
+    caller = threading.Thread(target=call)
     caller.start()
     eventually(lambda: "in c" in forking.log.read_text())
 
-    model.close()
+    running.close()
 
-    eventually(lambda: host not in forking.hosts())
+    eventually(lambda: running.pid not in forking.hosts())
     caller.join(20)
-    assert not caller.is_alive()
+    assert len(told) == 1
 
 
 def test_what_a_model_starts_ends_with_its_host(hosts: Hosts, forking: Forking, tmp_path: Path) -> None:
