@@ -3,6 +3,7 @@
 PipelineError
 ├── BadParams        params.yaml says something that cannot be
 ├── BadSettings      the environment does
+├── BadKey           the file of the signing key is not one
 ├── BadData          the data does not fit what was said of it
 ├── BadSource        there is no data where ingest looks
 ├── GateRefused      a version may not become Production
@@ -23,6 +24,9 @@ class BadParams(PipelineError): ...
 
 
 class BadSettings(PipelineError): ...
+
+
+class BadKey(PipelineError): ...
 
 
 class BadData(PipelineError): ...

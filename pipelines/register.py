@@ -1,6 +1,6 @@
 """Stage `register`: the best run becomes a version of the registered model, once, with an ONNX twin where one is equal.
 
-The DAG ends here; `promote` is a command, because it changes the world.
+A manifest says what its files are. The DAG ends here; `promote` is a command, because it changes the world.
 """
 
 import pandas as pd
@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from pipelines import data, tracking, twin
+from pipelines import data, keys, manifest, tracking, twin
 from pipelines.cli import stage_params
 from pipelines.errors import run
 from pipelines.progress import say
@@ -20,7 +20,9 @@ from pipelines.settings import load_settings
 def main() -> None:
     params = stage_params(__doc__)
     runs, report = Runs.model_validate_json(RUNS.read_text()), Report.model_validate_json(VERDICT.read_text())
-    tracking.connect(load_settings())
+    settings = load_settings()
+    key = keys.load(settings.signing_key)
+    tracking.connect(settings)
     client = MlflowClient()
     registry = Registry(client, params.register_.model)
     best = runs.candidates[0]
@@ -38,17 +40,23 @@ def main() -> None:
     registered = Registered(model=registry.model, version=version.version, run_id=best.run_id)
     data.write_json(VERSION, registered.model_dump())
     say(f"register: {best.name} {'is now' if new else 'was already'} version {version.version} of {registry.model}")
-    _copy(registry, version)
+    if _copy(registry, version) or manifest.TAG not in version.tags:
+        say(f"register: {manifest.publish(registry, version, key)}")
+        if key is None:
+            say(f"register: {manifest.unsigned(settings.signing_key)}")
 
 
-def _copy(registry: Registry, version: ModelVersion) -> None:
-    """The ONNX twin, measured on the held-out rows; one that is there already stays, for the model is the same."""
+def _copy(registry: Registry, version: ModelVersion) -> bool:
+    """The ONNX twin, measured on the held-out rows; one that is there already stays, for the model is the same.
+
+    True when the version's files may have changed."""
     if version.tags.get(twin.TAG, "").startswith(twin.PUBLISHED):
-        return
+        return False
     rows = pd.read_parquet(data.TEST)[data.load_schema().names] if data.TEST.exists() else None
     said = twin.publish(registry, version, rows)
     made = said.startswith(twin.PUBLISHED)
     say(f"register: ONNX twin {said}" if made else f"register: no ONNX twin: {said.removeprefix('none: ')}")
+    return True
 
 
 def _lineage(best: Run) -> dict[str, str]:

@@ -109,11 +109,14 @@ class Params(Section):
 class Settings(BaseSettings):
     """Where the stages find MLflow; `.env` stands in for names that the environment lacks."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     mlflow_tracking_uri: str
     """No default: runs filed in the wrong place are worse than none."""
     mlflow_experiment_name: str = "slipway"
+
+    signing_key: Path = Field(default=Path(".slipway/keys/signing.pem"), validation_alias="SLIPWAY_SIGNING_KEY")
+    """File of the private key that signs manifests; without it they are written unsigned."""
 
 
 def load_params(path: Path = PARAMS, *, changes: list[str] | None = None) -> Params:

@@ -21,8 +21,11 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Metric
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import ColSpec, TensorSpec
 from mlflow.types import Schema as Columns
 from sklearn.pipeline import Pipeline
@@ -155,6 +158,19 @@ def trusted_types() -> list[str]:
 def fetch(uri: str, folder: Path) -> None:
     """Download a model's files into `folder`."""
     mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
+
+
+def add_files(version: ModelVersion, folder: Path) -> None:
+    """Everything in `folder` is among the version's files then, over what had the same name."""
+    _files(version).log_artifacts(str(folder))  # type: ignore[no-untyped-call]  # MLflow does not say
+
+
+def remove_file(version: ModelVersion, name: str) -> None:
+    _files(version).delete_artifacts(name)  # type: ignore[no-untyped-call]
+
+
+def _files(version: ModelVersion) -> ArtifactRepository:
+    return get_artifact_repository(MlflowClient().get_model_version_download_uri(version.name, version.version))
 
 
 def have_runs(runs: Runs) -> bool:

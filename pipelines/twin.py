@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # none are published
 
-from pipelines import data, parity, tracking
+from pipelines import data, keys, manifest, parity, tracking
 from pipelines.errors import NoTwin, run
 from pipelines.export import originals
 from pipelines.export.feeds import Input
@@ -42,11 +42,15 @@ Convert = Callable[[Original, Rows, str], Exported]
 
 def main() -> None:
     words = _words()
-    tracking.connect(load_settings())
+    settings = load_settings()
+    key = keys.load(settings.signing_key)
+    tracking.connect(settings)
     registry = Registry(MlflowClient(), words.name)
     version = registry.get(words.version)
     rows = None if words.rows is None else _read(words.rows)
     said = publish(registry, version, rows)
+    if said.startswith(PUBLISHED) or manifest.TAG in version.tags:  # half a twin may be there
+        say(f"twin: {manifest.publish(registry, version, key)}")
     if not said.startswith(PUBLISHED):
         raise NoTwin(said)
     say(f"twin: {words.name} version {version.version}: {said}")

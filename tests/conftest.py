@@ -22,8 +22,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Stack]:
 
 @pytest.fixture(scope="session")
 def trained(stack: servers.Stack, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The path has run once on the breast-cancer data. Look, do not change: the workspace is shared."""
+    """The path has run once on the breast-cancer data, with a key to sign by. Shared: look, do not change."""
     made = workspace.make(tmp_path_factory.mktemp("trained"), stack.env, model="trained-once")
+    made.run("pipelines.keys")
     made.run("pipelines")
     return made
 

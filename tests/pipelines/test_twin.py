@@ -183,8 +183,10 @@ def test_the_command_makes_one_for_a_pytorch_version_that_was_logged_elsewhere(
 
     assert "published, largest difference " in said
     assert " on 40 rows" in said
+    assert "files, signed" in said
     folder = files_of(version, tmp_path / "files")
     found = session(folder).run(None, {"numbers": rows})[0]
+    assert {"model.onnx", "twin.json"} <= set(json.loads((folder / "slipway-manifest.json").read_text())["files"])
     network = mlflow.pytorch.load_model(f"models:/{unique_name}/{version.version}")
     np.testing.assert_allclose(found, network(torch.from_numpy(rows)).detach().numpy(), rtol=1e-5, atol=1e-6)
 

@@ -61,4 +61,5 @@ def test_secrets_in_the_example_are_placeholders() -> None:
 
 
 def is_secret(name: str) -> bool:
-    return name.endswith(("_KEY", "_PASSWORD", "_SECRET", "_TOKEN"))
+    """SLIPWAY_SIGNING_KEY is the name of a file."""
+    return name.endswith(("_KEY", "_PASSWORD", "_SECRET", "_TOKEN")) and name != "SLIPWAY_SIGNING_KEY"

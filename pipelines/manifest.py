@@ -1,0 +1,90 @@
+"""Write down what a version's files are, signed where there is a key, so that serving can tell whether they still are.
+
+`register` and `twin` do so when they are done. For any registered version, whatever its files are now:
+python -m pipelines.manifest NAME VERSION
+
+`slipway-manifest.json` has the SHA-256 of every file, `slipway-manifest.sig` the Ed25519 signature of its bytes (64 raw
+bytes), and the version's tag `slipway.manifest` the SHA-256 of the manifest itself.
+"""
+
+import argparse
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from pipelines import keys, tracking
+from pipelines.errors import run
+from pipelines.progress import say
+from pipelines.registry import Registry
+from pipelines.settings import load_settings
+
+TAG = "slipway.manifest"
+FILE = "slipway-manifest.json"
+SIGNATURE = "slipway-manifest.sig"
+APART = frozenset({FILE, SIGNATURE, "registered_model_meta"})
+"""Not in it: what says it, and what MLflow adds as it downloads."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="registered name")
+    parser.add_argument("version", help="a version's number")
+    words, settings = parser.parse_args(), load_settings()
+    key = keys.load(settings.signing_key)
+    tracking.connect(settings)
+    registry = Registry(MlflowClient(), words.name)
+    said = publish(registry, registry.get(words.version), key)
+    say(f"manifest: {words.name} version {words.version}: {said}")
+    if key is None:
+        say(f"manifest: {unsigned(settings.signing_key)}")
+
+
+def publish(registry: Registry, version: ModelVersion, key: Ed25519PrivateKey | None) -> str:
+    """Write the manifest into the version's own folder, over one that is there; what was written, for people.
+
+    The tag comes last. Until then the version is not what its tag says; serving refuses it meanwhile, and asks again.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder, made = Path(name) / "version", Path(name) / "manifest"
+        tracking.fetch(f"models:/{version.name}/{version.version}", folder)
+        files = hashes(folder)
+        content = written(files)
+        made.mkdir()
+        (made / FILE).write_bytes(content)
+        if key is not None:
+            (made / SIGNATURE).write_bytes(key.sign(content))
+        elif (folder / SIGNATURE).exists():
+            tracking.remove_file(version, SIGNATURE)  # of the former manifest: it would be taken for a forged one
+        tracking.add_files(version, made)
+    registry.tag(version.version, {TAG: hashlib.sha256(content).hexdigest()})
+    return f"manifest of {len(files)} files, {'unsigned' if key is None else 'signed'}"
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder`, by its path from there with slashes; without those `APART`."""
+    names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: _sha256(path) for name, path in names.items() if name not in APART}
+
+
+def written(files: dict[str, str]) -> bytes:
+    """The manifest; the same files give the same bytes."""
+    return json.dumps({"format": 1, "files": files}, sort_keys=True, separators=(",", ":")).encode()
+
+
+def unsigned(path: Path) -> str:
+    """Why, and what to do about it."""
+    return f"not signed, for there is no key {path}; `python -m pipelines.keys` makes one"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    run(main)
