@@ -18,6 +18,7 @@ from serving.rest.front import Front
 from serving.rest.openapi import OpenApi
 from serving.runtimes import examples
 from serving.settings import Settings
+from serving.trust import Trust
 from serving.watcher import Loading, Watcher
 
 GRACE_SECONDS = 3
@@ -32,7 +33,8 @@ def create(settings: Settings, hosts: Path) -> Front:
     lineup = Lineup(settings.models, coming=True)
     batching = settings.batching
     engine = Engine(lineup, Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows))
-    loading = Loading(Hosts(hosts, settings.runtime).load, examples.inline_rows)
+    trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
+    loading = Loading(trust.check, Hosts(hosts, settings.runtime).load, examples.inline_rows)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from serving.posted import Board, Posting, Refusal
 from serving.production import Decision, choose
 from serving.protocol import Registry, Version, View
 from serving.store import Store
+from serving.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Tools:
     store: Store
     board: Board
     attempt: Callable[[Path], None]
+    trust: Trust
     clock: Callable[[], float] = time.monotonic
 
 
@@ -71,6 +73,7 @@ class Follower:
         self._decision: Decision | None = None
         self._reported: tuple[str, ...] = ()
         self._refused: Attempt | None = None
+        self._intact = False
 
     def poll(self) -> None:
         """Read the registry once and do what it takes to serve what it says."""
@@ -115,11 +118,12 @@ class Follower:
 
     def _serve(self, wanted: Version) -> None:
         posted = self._posting.version
-        if posted == wanted:
+        if posted is not None and posted.has_files_of(wanted) and self._still_intact(wanted):
             if posted.tags != wanted.tags:
                 self._put(version=wanted)
             return
-        if self._refused and self._refused.version == wanted and self._tools.clock() < self._refused.not_before:
+        before = self._before(wanted)
+        if before is not None and self._tools.clock() < before.not_before:
             return
         began = self._tools.clock()
         try:
@@ -129,11 +133,22 @@ class Follower:
             return
         self._post(wanted, folder, seconds=self._tools.clock() - began)
 
+    def _still_intact(self, posted: Version) -> bool:
+        """Looked at once: what an earlier process has posted may have been changed since."""
+        if not self._intact:
+            try:
+                self._tools.trust.check(self._tools.store.folder / self._posting.folder, posted)
+            except (VersionRefused, OSError):
+                return False  # it is fetched as if it were new; why it is refused is said there
+            self._intact = True
+        return True
+
     def _prepare(self, wanted: Version) -> Path:
         log.info("version loading", extra={"model": self.name, "version": wanted.number})
         self._put(waiting_for=f"version {wanted.number} is being downloaded and tried")
         try:
             folder = self._tools.store.fetch(wanted, self._tools.registry.download)
+            self._tools.trust.check(folder, wanted)
             self._tools.attempt(folder)
         except (Exception, SystemExit) as error:
             # Its files may be what is wrong, so the next attempt downloads them again.
@@ -142,8 +157,13 @@ class Follower:
             raise VersionRefused(said.splitlines()[0][:500]) from error
         return folder
 
+    def _before(self, wanted: Version) -> Attempt | None:
+        """The last attempt, where these files were refused in it."""
+        return self._refused if self._refused and self._refused.version.has_files_of(wanted) else None
+
     def _refuse(self, wanted: Version, reason: str) -> None:
-        failures = self._refused.failures + 1 if self._refused and self._refused.version == wanted else 1
+        before = self._before(wanted)
+        failures = before.failures + 1 if before is not None else 1
         retry_seconds = min(2**failures, LONGEST_RETRY_SECONDS)
         self._refused = Attempt(wanted, failures, self._tools.clock() + retry_seconds)
         self._put(refusal=Refusal(wanted.number, reason), waiting_for=f"version {wanted.number} was refused: {reason}")
@@ -156,11 +176,12 @@ class Follower:
         forgiven = refusal and refusal.number == wanted.number
         self._refused = None
         below = str(folder.relative_to(self._tools.store.folder))
+        self._intact = True
         self._put(version=wanted, folder=below, refusal=None if forgiven else refusal)
         extra = {"model": self.name, "version": wanted.number, "seconds": round(seconds, 2)}
         log.info("version posted", extra={**extra, "previous": old.number if old else None})
         # Workers may still answer with the old one, and its model may read files as it predicts.
-        self._tools.store.keep(self.name, {wanted, old} if old else {wanted})
+        self._tools.store.keep(self.name, [wanted, old] if old else [wanted])
 
     @property
     def _posting(self) -> Posting:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from serving.errors import NotReady, UnknownModel
 from serving.posted import Refusal
 from serving.protocol import Model, Version
+from serving.trust import Found
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Served:
     model: Model
     inline_rows: int = 0
     """Up to so many rows it answers quicker than a queue would let it; measured when it was loaded."""
+    trust: Found = "none"
+    """What vouches for its files."""
 
     def at_once(self, rows: int) -> bool:
         """Is it quicker to ask the model here and now? Never for no rows: of those nothing was measured."""

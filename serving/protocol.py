@@ -21,6 +21,8 @@ PREDICT = "predict"
 PREDICT_PROBA = "predict_proba"
 """What a model may be asked for. As a name of `params`, and of an output, the second one asks for probabilities."""
 
+MANIFEST_TAG = "slipway.manifest"
+
 Array = NDArray[Any]
 
 
@@ -111,6 +113,15 @@ class Version:
     moved_ms: int = field(default=0, compare=False)
     """When its stage was last changed."""
     tags: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def manifest(self) -> str | None:
+        """SHA-256 of the manifest that its files must have; None where its publisher has said nothing."""
+        return self.tags.get(MANIFEST_TAG)
+
+    def has_files_of(self, other: "Version | None") -> bool:
+        """Is it the same version with the same manifest? Where that was written again, the files are others."""
+        return other is not None and self == other and self.manifest == other.manifest
 
 
 @dataclass(frozen=True)

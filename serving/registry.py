@@ -49,6 +49,8 @@ class MlflowRegistry:
             raise RegistryUnreachable(_reason(error)) from error
 
     def download(self, version: Version, folder: Path) -> Path:
+        # Its files may not be those its tags tell of, and no mark differs when the tag of an old version changes.
+        self._read.pop(version.name, None)
         try:
             uri = self._client.get_model_version_download_uri(version.name, str(version.number))
             return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self._uri))

@@ -3,6 +3,7 @@
 Read once, in `__main__`; everything else is handed the pieces it needs.
 """
 
+import base64
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -19,6 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Runtime = Literal["auto", "onnx", "native", "pyfunc"]
+TrustMode = Literal["signed", "digest", "off"]
 
 PREFIX = "SERVING_"
 PLACEHOLDER = "change-me"
@@ -78,6 +80,12 @@ class Settings(BaseSettings):
     runtime: Runtime = "auto"
     """`auto` takes the quickest that answers as the model does; the others are for comparing."""
 
+    trust: TrustMode = "digest"
+    """Which versions are served: `signed` only signed ones; `digest` those without a manifest too, with a warning."""
+
+    trust_keys: Annotated[tuple[bytes, ...], NoDecode] = ()
+    """Raw public Ed25519 keys. More than one, so that a new key can be told before the old one is taken away."""
+
     batching: Batching = Batching()
 
     largest_body: PositiveInt = 64 << 20
@@ -101,12 +109,28 @@ class Settings(BaseSettings):
             raise ValueError(f"not a registered model's name: {bad[0]}")
         return names
 
+    @field_validator("trust_keys", mode="before")
+    @classmethod
+    def _decoded(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        return tuple(_public_key(each.strip()) for each in text.split(",") if each.strip())
+
     @field_validator("tracking_uri")
     @classmethod
     def _an_address(cls, uri: str) -> str:
         if "://" not in uri:  # MLflow would take it for a folder and make it
             raise ValueError("not an address such as http://127.0.0.1:5000")
         return uri
+
+    @model_validator(mode="after")
+    def _keys_to_trust(self) -> Self:
+        if self.trust == "signed" and not self.trust_keys:
+            raise ValueError(
+                "SERVING_TRUST_KEYS: not set, and SERVING_TRUST=signed trusts only what its keys have signed; "
+                "`python -m pipelines.keys` prints the line to set"
+            )
+        return self
 
     @model_validator(mode="after")
     def _no_placeholders(self) -> Self:
@@ -116,6 +140,16 @@ class Settings(BaseSettings):
                 f"(it is {self.deployment})"
             )
         return self
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:  # among them binascii.Error
+        key = b""
+    if len(key) != 32:
+        raise ValueError("not public keys: each is the base64 of 32 bytes, as `python -m pipelines.keys` prints it")
+    return key
 
 
 def env_names() -> frozenset[str]:

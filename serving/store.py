@@ -44,5 +44,7 @@ class Store:
 
     def _home(self, version: Version) -> Path:
         # A registry that was wiped counts from 1 again: the same number, but other files.
-        identity = hashlib.sha256(f"{version.created_ms} {version.source}".encode()).hexdigest()[:8]
+        # A manifest that was written again means other files too.
+        files = " ".join([str(version.created_ms), version.source, *filter(None, [version.manifest])])
+        identity = hashlib.sha256(files.encode()).hexdigest()[:8]
         return self.folder / quote(version.name, safe="") / f"{version.number}-{identity}"

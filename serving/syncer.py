@@ -57,6 +57,7 @@ def main() -> None:
     from serving.posted import Board
     from serving.registry import MlflowRegistry
     from serving.store import Store
+    from serving.trust import Trust
 
     parser = argparse.ArgumentParser(prog="python -m serving.syncer")
     parser.add_argument("--hosts", type=Path, required=True, help="the fork server's socket")
@@ -66,7 +67,8 @@ def main() -> None:
     logs.configure(chosen.log_level, sys.stderr)
     lifeline.end_with_parent(sys.argv)
     store, hosts = Store(chosen.store), Hosts(words.hosts, chosen.runtime)
-    tools = Tools(MlflowRegistry(chosen.tracking_uri), store, Board(chosen.models, store.folder), hosts.attempt)
+    board, trust = Board(chosen.models, store.folder), Trust(chosen.trust, chosen.trust_keys)
+    tools = Tools(MlflowRegistry(chosen.tracking_uri), store, board, hosts.attempt, trust)
     syncer = Syncer(tools, poll_seconds=chosen.poll_seconds)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

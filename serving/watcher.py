@@ -15,6 +15,7 @@ from serving.errors import VersionRefused
 from serving.lineup import Lineup, Served, Standing
 from serving.posted import Posting, Refusal
 from serving.protocol import Model, Version
+from serving.trust import Found
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,9 @@ LONGEST_RETRY_SECONDS = 60
 
 @dataclass(frozen=True)
 class Loading:
-    """How a version becomes a model, and up to how many rows that model is called at once."""
+    """What vouches for a version, how it becomes a model, and up to how many rows that model is called at once."""
 
+    check: Callable[[Path, Version], Found]
     load: Callable[[Path], Model]
     inline_rows: Callable[[Model], int]
 
@@ -85,23 +87,25 @@ class Watcher:
 
     def _follow(self, posting: Posting) -> None:
         standing = self._lineup.standing(posting.name)
-        served = standing.served
-        if served is not None and posting.version == served.version and posting.version.tags != served.version.tags:
-            served = replace(served, version=posting.version)
+        served, wanted = standing.served, posting.version
+        if served and wanted and served.version.has_files_of(wanted) and served.version.tags != wanted.tags:
+            served = replace(served, version=wanted)
         self._put(standing, _noted(posting, served, self._failures.get(posting.name)))
-        if posting.version is None or (served is not None and served.version == posting.version):
+        if wanted is None or (served is not None and served.version.has_files_of(wanted)):
             self._failures.pop(posting.name, None)
             return
         failure = self._failures.get(posting.name)
-        if failure is None or failure.version != posting.version or time.monotonic() >= failure.not_before:
-            self._load(posting, posting.version)
+        if failure is None or not failure.version.has_files_of(wanted) or time.monotonic() >= failure.not_before:
+            self._load(posting, wanted)
 
     def _load(self, posting: Posting, version: Version) -> None:
         began = time.perf_counter()
         old = self._lineup.standing(posting.name).served
         try:
-            model = self._loading.load(self._store / posting.folder)
-            served = Served(version, model, self._loading.inline_rows(model))
+            folder = self._store / posting.folder
+            trust = self._loading.check(folder, version)  # again: the store is a folder like any other
+            model = self._loading.load(folder)
+            served = Served(version, model, self._loading.inline_rows(model), trust)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything; the old one goes on answering
             self._failed(posting, version, error)
             return

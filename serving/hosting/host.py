@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,6 +29,7 @@ def run(control: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     np.random.seed()
+    sys.dont_write_bytecode = True  # beside a version's own code: a file more than its manifest has
     line = control.makefile("rb").readline()
     if not line:
         os._exit(0)

@@ -65,6 +65,7 @@ def _metadata(served: Served, standing: Standing) -> dict[str, Any]:
         "parameters": _parameters(served),
         "version": served.version.number,
         "runtime": served.model.runtime,
+        "trust": served.trust,
         "tags": dict(served.version.tags),
         "disagreements": list(standing.disagreements),
         "last_refusal": refusal and {"version": refusal.number, "reason": refusal.reason},

@@ -7,21 +7,30 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import httpx
 import mlflow
 import pandas as pd
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from minio import Minio
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
 
+from pipelines import manifest, tracking
 from pipelines.registry import Registry
 from serving import production
+from serving.errors import VersionRefused
+from serving.protocol import Version
 from serving.registry import MlflowRegistry
+from serving.trust import Trust
 from tests.servers import ROOT, Server, Stack, eventually, free_port, server
 from tests.workspace import Workspace
 
@@ -40,6 +49,8 @@ def serving_alone(trained: Workspace, stack: Stack, tmp_path_factory: pytest.Tem
         "SERVING_MODELS": "trained-once",
         "SERVING_STORE": str(folder / "store"),
         "SERVING_POLL_SECONDS": "0.2",
+        "SERVING_TRUST": "signed",
+        "SERVING_TRUST_KEYS": trust_keys(trained),
     }
     start = (
         "import os, runpy, sys; os.chdir(sys.argv.pop()); sys.path[0] = ''; runpy.run_module('serving', {}, '__main__')"
@@ -49,6 +60,12 @@ def serving_alone(trained: Workspace, stack: Stack, tmp_path_factory: pytest.Tem
         trained.run("pipelines.promote", "best")
         eventually(lambda: running.answers("/v2/health/ready") and metadata(running).get("version"), seconds=60)
         yield running
+
+
+def trust_keys(trained: Workspace) -> str:
+    """What pipelines tells a person to set; the key is there already."""
+    line = next(line for line in trained.run("pipelines.keys").splitlines() if line.startswith("SERVING_TRUST_KEYS="))
+    return line.removeprefix("SERVING_TRUST_KEYS=")
 
 
 def metadata(running: Server) -> dict[str, Any]:
@@ -85,12 +102,88 @@ def test_the_signature_that_train_writes_is_what_serving_asks_for(serving_alone:
     assert [tensor["name"] for tensor in metadata(serving_alone)["inputs"]] == list(rows.columns)
 
 
-@pytest.fixture(scope="module")
-def two_versions(stack: Stack) -> Registry:
-    """A registered model with three versions, none of them Production."""
-    client = MlflowClient(stack.tracking_uri, stack.tracking_uri)
+def test_what_register_signs_is_signed_for_serving(serving_alone: Server) -> None:
+    found = metadata(serving_alone)
+
+    assert found["trust"] == "signed"
+    assert "slipway.manifest" in found["tags"]
+
+
+KEY = Ed25519PrivateKey.generate()
+TRUST = Trust("signed", (KEY.public_key().public_bytes_raw(),))
+
+
+def downloaded(stack: Stack, name: str, folder: Path) -> tuple[Path, Version]:
+    """Version 1 as serving gets it."""
+    reader = MlflowRegistry(stack.tracking_uri)
+    version = reader.read(name).in_production[0]
+    folder.mkdir()
+    return reader.download(version, folder), version
+
+
+@pytest.fixture
+def published(stack: Stack, unique_name: str) -> ModelVersion:
+    """A version that pipelines has signed and promoted."""
+    registry = Registry(MlflowClient(stack.tracking_uri, stack.tracking_uri), unique_name)
+    version = a_version_of(registry, stack)
+    manifest.publish(registry, version, KEY)
+    registry.align(version)
+    return version
+
+
+def test_a_flipped_byte_in_the_bucket_is_refused(published: ModelVersion, stack: Stack, tmp_path: Path) -> None:
+    assert TRUST.check(*downloaded(stack, published.name, tmp_path / "before")) == "signed"
+    found = bucket(stack)
+    keys = [each.object_name for each in found.list_objects("mlflow", recursive=True)]
+    (model,) = [key for key in keys if model_id(published) in key and key.endswith("/model.skops")]
+    content = bytearray(found.get_object("mlflow", model).read())
+    content[len(content) // 2] ^= 1
+    found.put_object("mlflow", model, BytesIO(content), len(content))
+
+    with pytest.raises(VersionRefused, match=r"^'model\.skops' is not the file that its manifest describes"):
+        TRUST.check(*downloaded(stack, published.name, tmp_path / "after"))
+
+
+def test_files_that_came_later_are_trusted_once_the_manifest_is_written_again(
+    published: ModelVersion, stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "model.onnx").write_bytes(b"graph")
+    tracking.add_files(published, tmp_path / "more")
+    with pytest.raises(VersionRefused, match=r"^'model\.onnx' is not in its manifest"):
+        TRUST.check(*downloaded(stack, published.name, tmp_path / "before"))
+
+    manifest.publish(Registry(MlflowClient(), published.name), published, KEY)
+
+    assert TRUST.check(*downloaded(stack, published.name, tmp_path / "after")) == "signed"
+
+
+def test_without_a_key_what_pipelines_writes_is_a_digest(published: ModelVersion, stack: Stack, tmp_path: Path) -> None:
+    manifest.publish(Registry(MlflowClient(), published.name), published, None)
+    folder, version = downloaded(stack, published.name, tmp_path / "files")
+
+    assert Trust("digest", (KEY.public_key().public_bytes_raw(),)).check(folder, version) == "digest"
+    with pytest.raises(VersionRefused, match="it is not signed"):
+        TRUST.check(folder, version)
+
+
+def bucket(stack: Stack) -> Minio:
+    return Minio(
+        stack.s3_url.removeprefix("http://"),
+        access_key=stack.env["AWS_ACCESS_KEY_ID"],
+        secret_key=stack.env["AWS_SECRET_ACCESS_KEY"],
+        region=stack.env["AWS_DEFAULT_REGION"],
+        secure=False,
+    )
+
+
+def model_id(version: ModelVersion) -> str:
+    return str(version.source).removeprefix("models:/")
+
+
+def a_version_of(registry: Registry, stack: Stack) -> ModelVersion:
+    """One more, of a model that is logged for it."""
     mlflow.set_tracking_uri(stack.tracking_uri)
-    registry = Registry(client, "both-doors")
     rows = pd.DataFrame({"x": [1.0, 2.0]})
     with mlflow.start_run() as run:
         info = mlflow.sklearn.log_model(
@@ -100,8 +193,16 @@ def two_versions(stack: Stack) -> Registry:
             serialization_format="skops",
             pip_requirements=["scikit-learn"],
         )
-    for _ in range(3):
-        registry.create(source=info.model_uri, run_id=run.info.run_id, tags={}, description="")
+    return registry.create(source=info.model_uri, run_id=run.info.run_id, tags={}, description="")
+
+
+@pytest.fixture(scope="module")
+def two_versions(stack: Stack) -> Registry:
+    """A registered model with three versions, none of them Production."""
+    registry = Registry(MlflowClient(stack.tracking_uri, stack.tracking_uri), "both-doors")
+    first = a_version_of(registry, stack)
+    for _ in range(2):
+        registry.create(source=str(first.source), run_id=str(first.run_id), tags={}, description="")
     return registry
 
 

@@ -1,14 +1,18 @@
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from serving.follower import Follower, Outage, Tools
 from serving.posted import Board, Posting
-from serving.protocol import View
+from serving.protocol import Version, View
 from serving.store import Store
+from serving.trust import Trust
 from tests.fakes import Clock, FakeRegistry, a_version, in_production
+from tests.serving.manifests import OURS, THEIRS, public, write_manifest
 
 V1, V2 = a_version(1), a_version(2)
 
@@ -20,14 +24,22 @@ class Scene:
     folder: Path
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     clock: Clock = field(default_factory=Clock)
+    trust: Trust = field(default_factory=lambda: Trust("off"))
     unloadable: set[str] = field(default_factory=set)
+    tried: list[str] = field(default_factory=list)
+    """What the files of the versions said that were tried."""
 
     def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """As a new process does, on what the one before has left."""
         self.board = Board(("iris",), self.folder)
-        tools = Tools(self.registry, Store(self.folder), self.board, self.attempt, self.clock)
+        tools = Tools(self.registry, Store(self.folder), self.board, self.attempt, self.trust, self.clock)
         self.follower = Follower("iris", tools, Outage())
 
     def attempt(self, folder: Path) -> None:
+        self.tried.append((folder / "MLmodel").read_text())
         if (folder / "MLmodel").read_text() in self.unloadable:
             raise ImportError("no module named xgboost")
 
@@ -159,3 +171,130 @@ def test_the_store_keeps_the_version_in_use_and_the_one_before(scene: Scene) -> 
         scene.poll(in_production(a_version(number)))
 
     assert sorted(home.name[0] for home in (scene.folder / "iris").iterdir()) == ["2", "3"]
+
+
+@dataclass
+class Signing(FakeRegistry):
+    """Every version comes with a manifest that `key` has signed; some were tampered with after that."""
+
+    key: Ed25519PrivateKey | None = OURS
+    tampered: set[int] = field(default_factory=set)
+    more: str | None = None
+    """A file that the versions have got since."""
+
+    def download(self, version: Version, folder: Path) -> Path:
+        home = super().download(version, folder)
+        if self.more is not None:
+            (home / self.more).touch()
+        write_manifest(home, self.key)
+        if version.number in self.tampered:
+            (home / "MLmodel").write_text("of somebody else")
+        return home
+
+    def version(self, number: int) -> Version:
+        """As the registry shows it now, its manifest's tag included."""
+        with TemporaryDirectory() as name:
+            return replace(a_version(number), tags=write_manifest(self.download(a_version(number), Path(name))))
+
+
+@pytest.fixture
+def registry() -> Signing:
+    return Signing()
+
+
+@pytest.fixture
+def signing(tmp_path: Path, registry: Signing) -> Scene:
+    """Only what we have signed is served."""
+    return Scene(tmp_path, registry, trust=Trust("signed", public(OURS)))
+
+
+def reason(scene: Scene) -> str:
+    assert scene.posting.refusal is not None
+    return scene.posting.refusal.reason
+
+
+def test_a_version_that_was_tampered_with_is_refused_untried_and_the_old_one_answers(
+    signing: Scene, registry: Signing
+) -> None:
+    registry.tampered.add(2)
+    signing.poll(in_production(V1))
+
+    assert signing.poll(in_production(V2)) == 1
+
+    assert signing.tried == ["1"]
+    assert reason(signing).startswith("'MLmodel' is not the file that its manifest describes; register it again")
+    assert sorted(home.name[0] for home in (signing.folder / "iris").iterdir()) == ["1"]
+
+
+def test_a_version_that_is_put_right_is_downloaded_again_and_served(signing: Scene, registry: Signing) -> None:
+    registry.tampered.add(1)
+    signing.poll(in_production(V1))
+    registry.tampered.clear()
+    signing.clock.now += 2
+
+    assert signing.poll() == 1
+    assert registry.downloads == [1, 1]
+    assert signing.posting.refusal is None
+
+
+@pytest.mark.parametrize("key", [None, THEIRS])
+def test_a_version_that_we_have_not_signed_is_refused_untried(
+    signing: Scene, registry: Signing, key: Ed25519PrivateKey | None
+) -> None:
+    registry.key = key
+
+    assert signing.poll(in_production(V1)) is None
+
+    assert signing.tried == []
+    assert ("is not signed" if key is None else "none of the keys") in reason(signing)
+
+
+def test_a_manifest_that_was_written_again_brings_its_files(signing: Scene, registry: Signing) -> None:
+    signing.poll(in_production(registry.version(1)))
+    before = signing.posting.folder
+    registry.more = "model.onnx"
+
+    signing.poll(in_production(registry.version(1)))
+
+    assert signing.tried == ["1", "1"]
+    assert signing.posting.folder != before
+    assert (signing.folder / signing.posting.folder / "model.onnx").exists()
+    assert (signing.folder / before).is_dir()  # a worker may still answer with it
+    assert signing.posting.refusal is None
+
+
+def test_a_manifest_that_is_just_being_written_is_refused_and_served_once_its_tag_is_there(
+    signing: Scene, registry: Signing
+) -> None:
+    tagged_before = registry.version(1)
+    registry.more = "model.onnx"
+    signing.poll(in_production(tagged_before))
+    assert "is not the one that the version's tag slipway.manifest names" in reason(signing)
+
+    assert signing.poll(in_production(registry.version(1))) == 1  # at once: these are other files
+    assert signing.posting.refusal is None
+
+
+def test_files_that_were_changed_while_nothing_ran_are_downloaded_again(signing: Scene, registry: Signing) -> None:
+    signing.poll(in_production(V1))
+    file = signing.folder / signing.posting.folder / "MLmodel"
+    file.write_text("of somebody else")
+
+    signing.start()
+    signing.poll()
+    signing.clock.now += 2
+
+    assert signing.poll() == 1
+    assert file.read_text() == "1"
+    assert signing.tried == ["1", "1"]
+    assert signing.posting.refusal is None
+
+
+def test_whole_files_are_not_downloaded_again_at_the_next_start(signing: Scene, registry: Signing) -> None:
+    signing.poll(in_production(V1))
+
+    signing.start()
+    signing.poll(times=3)
+
+    assert registry.downloads == [1]
+    assert signing.tried == ["1"]

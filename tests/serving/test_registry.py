@@ -33,6 +33,22 @@ def test_stage_alias_and_tags_are_read(stack: Stack, registrar: Registrar, tmp_p
     assert (home / "MLmodel").is_file()
 
 
+def test_after_a_download_the_tags_are_read_anew(stack: Stack, registrar: Registrar, tmp_path: Path) -> None:
+    """Nothing that a poll asks for shows that the tag of an old version has changed, where only an alias names it."""
+    registry = MlflowRegistry(stack.tracking_uri)
+    first, _ = registrar.register(slope(1)), registrar.register(slope(2))
+    registrar.alias(first)
+    alias = registry.read(registrar.name).alias
+    assert alias is not None
+    registrar.client.set_model_version_tag(registrar.name, str(first), "slipway.manifest", "abc")
+
+    registry.download(alias, tmp_path)
+
+    now = registry.read(registrar.name).alias
+    assert now is not None
+    assert now.manifest == "abc"
+
+
 def test_of_two_in_production_the_one_moved_last_counts(stack: Stack, registrar: Registrar) -> None:
     registry = MlflowRegistry(stack.tracking_uri)
     first, second = registrar.register(slope(1)), registrar.register(slope(2))

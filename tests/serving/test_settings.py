@@ -1,3 +1,4 @@
+import base64
 import os
 
 import pytest
@@ -64,6 +65,46 @@ def test_a_placeholder_secret_is_refused_everywhere_but_local(environment: pytes
     assert "change-me" not in repr(settings.read())
 
 
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+def test_without_a_word_about_trust_what_has_no_manifest_is_served_with_a_warning() -> None:
+    assert (settings.read().trust, settings.read().trust_keys) == ("digest", ())
+
+
+def test_keys_are_read_as_their_bytes(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SERVING_TRUST", "signed")
+    environment.setenv("SERVING_TRUST_KEYS", f"{KEY}, {KEY},")
+
+    assert settings.read().trust_keys == (bytes(range(32)),) * 2
+
+
+@pytest.mark.parametrize("keys", ["key", KEY[:-4], f"{KEY},x", f"{KEY}{KEY}", "é", f"SERVING_TRUST_KEYS={KEY}"])
+def test_what_is_no_key_is_refused_by_name(environment: pytest.MonkeyPatch, keys: str) -> None:
+    environment.setenv("SERVING_TRUST_KEYS", keys)
+
+    assert refused() == [
+        "SERVING_TRUST_KEYS: not public keys: each is the base64 of 32 bytes, as `python -m pipelines.keys` prints it"
+    ]
+
+
+def test_signed_without_keys_does_not_start_and_says_what_to_do(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SERVING_TRUST", "signed")
+
+    (line,) = refused()
+
+    assert line.startswith(
+        "SERVING_TRUST_KEYS: not set, and SERVING_TRUST=signed trusts only what its keys have signed"
+    )
+    assert line.endswith("`python -m pipelines.keys` prints the line to set")
+
+
+def test_another_word_for_trust_is_refused(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SERVING_TRUST", "maybe")
+
+    assert [line.partition(":")[0] for line in refused()] == ["SERVING_TRUST"]
+
+
 def test_the_names_are_those_of_the_environment() -> None:
     assert settings.env_names() == {
         "AWS_SECRET_ACCESS_KEY",
@@ -80,6 +121,8 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_PORT",
         "SERVING_RUNTIME",
         "SERVING_STORE",
+        "SERVING_TRUST",
+        "SERVING_TRUST_KEYS",
         "SERVING_WORKERS",
         "SLIPWAY_ENV",
     }

@@ -8,6 +8,7 @@ from serving.posted import Board
 from serving.protocol import View
 from serving.store import Store
 from serving.syncer import Syncer
+from serving.trust import Trust
 from tests.fakes import FakeRegistry, a_version, in_production
 from tests.servers import eventually
 
@@ -31,7 +32,7 @@ def accept(folder: Path) -> None:
 
 def test_a_poll_that_crashes_does_not_end_the_following(tmp_path: Path) -> None:
     registry, board = Stumbling(in_production(a_version(1))), Board(("iris",), tmp_path)
-    syncer = Syncer(Tools(registry, Store(tmp_path), board, accept), poll_seconds=0.01)
+    syncer = Syncer(Tools(registry, Store(tmp_path), board, accept, Trust("off")), poll_seconds=0.01)
 
     syncer.start()
     try:
@@ -43,7 +44,7 @@ def test_a_poll_that_crashes_does_not_end_the_following(tmp_path: Path) -> None:
 def test_the_same_crash_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     registry = Stumbling(stumbles=5, view=in_production(a_version(1)))
     board = Board(("iris",), tmp_path)
-    syncer = Syncer(Tools(registry, Store(tmp_path), board, accept), poll_seconds=0.01)
+    syncer = Syncer(Tools(registry, Store(tmp_path), board, accept, Trust("off")), poll_seconds=0.01)
 
     syncer.start()
     try:
@@ -56,7 +57,10 @@ def test_the_same_crash_is_logged_once(tmp_path: Path, caplog: pytest.LogCapture
 
 def test_every_model_is_followed(tmp_path: Path) -> None:
     board = Board(("iris", "wine"), tmp_path)
-    syncer = Syncer(Tools(FakeRegistry(in_production(a_version(1))), Store(tmp_path), board, accept), poll_seconds=0.01)
+    syncer = Syncer(
+        Tools(FakeRegistry(in_production(a_version(1))), Store(tmp_path), board, accept, Trust("off")),
+        poll_seconds=0.01,
+    )
 
     syncer.start()
     try:

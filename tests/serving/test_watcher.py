@@ -12,12 +12,15 @@ from serving import posted
 from serving.errors import NotReady
 from serving.lineup import Lineup, Standing
 from serving.posted import Board, Posting, Refusal
-from serving.protocol import Model, Rows
+from serving.protocol import Model, Rows, Version
 from serving.runtimes import choice, examples
+from serving.settings import TrustMode
+from serving.trust import Found, Trust
 from serving.watcher import Loading, Watcher
 from tests.fakes import a_version
 from tests.servers import eventually
-from tests.serving.twins import post
+from tests.serving.manifests import OURS, public, write_manifest
+from tests.serving.twins import a_twin, post
 
 
 @dataclass
@@ -27,11 +30,17 @@ class Worker:
     store: Path
     loaded: list[str] = field(default_factory=list)
     """Folders, each time one was loaded."""
+    checked: list[str] = field(default_factory=list)
+    trust: Trust = field(default_factory=lambda: Trust("off"))
     before_loading: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.lineup = Lineup(("iris", "wine"))
-        self.watcher = Watcher(self.store, self.lineup, Loading(self.load, examples.inline_rows))
+        self.watcher = Watcher(self.store, self.lineup, Loading(self.check, self.load, examples.inline_rows))
+
+    def check(self, folder: Path, version: Version) -> Found:
+        self.checked.append(folder.name)
+        return self.trust.check(folder, version)
 
     def load(self, folder: Path) -> Model:
         self.before_loading()
@@ -120,6 +129,54 @@ def test_the_old_version_answers_until_the_new_one_is_loaded(worker: Worker) -> 
     assert (worker.number, worker.answer()) == (2, 6)
 
 
+def post_signed(worker: Worker, number: int, *, factor: float) -> Path:
+    """As the syncer posts what pipelines has signed; the version's folder."""
+    folder = a_twin(worker.store / "iris" / f"{number}-{factor:g}", factor=factor)
+    post(worker.store, number, factor=factor, **write_manifest(folder, OURS))
+    return folder
+
+
+def test_what_vouches_for_the_files_is_told(worker: Worker) -> None:
+    worker.trust = Trust("signed", public(OURS))
+    post_signed(worker, 1, factor=2)
+
+    worker.watcher.look()
+
+    assert worker.answer() == 4
+    assert worker.lineup.served("iris").trust == "signed"
+
+
+@pytest.mark.parametrize("mode", ["signed", "digest", "off"])
+def test_files_that_were_changed_in_the_store_are_not_loaded_and_the_old_ones_answer(
+    worker: Worker, mode: TrustMode
+) -> None:
+    worker.trust = Trust(mode, public(OURS))
+    post_signed(worker, 1, factor=1)
+    worker.watcher.look()
+    folder = post_signed(worker, 2, factor=3)
+    (folder / "MLmodel").write_text((folder / "MLmodel").read_text() + " ")
+
+    worker.watcher.look()
+
+    assert (worker.number, worker.answer()) == (1, 2)
+    assert worker.loaded == ["1-1"]
+    assert worker.iris.refusal is not None
+    assert worker.iris.refusal.number == 2
+    assert worker.iris.refusal.reason.startswith("'MLmodel' is not the file that its manifest describes; ")
+
+
+def test_a_version_whose_manifest_was_written_again_is_loaded_again(worker: Worker) -> None:
+    """It has got a twin since, perhaps."""
+    post_signed(worker, 1, factor=1)
+    worker.watcher.look()
+
+    post_signed(worker, 1, factor=3)
+    worker.watcher.look()
+
+    assert (worker.number, worker.answer()) == (1, 6)
+    assert worker.loaded == ["1-1", "1-3"]
+
+
 @pytest.mark.parametrize("text", ["", "[{", '{"iris": 2}'])
 def test_a_broken_lineup_leaves_what_is_served_and_is_logged_once(
     worker: Worker, caplog: pytest.LogCaptureFixture, text: str
@@ -152,7 +209,7 @@ def test_a_version_that_does_not_load_is_reported_tried_again_and_forgiven(worke
     assert worker.iris.refusal is not None
     assert worker.iris.refusal.number == 2
     assert worker.iris.refusal.reason.startswith("FileNotFoundError: ")
-    assert worker.loaded == ["1-1", "2-3"]  # and not at every look
+    assert worker.checked == ["1-1", "2-3"]  # and not at every look
 
     hidden.rename(folder)
     eventually(lambda: worker.looked() == 2)

@@ -406,3 +406,13 @@ def test_a_model_that_draws_random_numbers_draws_others_in_every_host(hosts: Hos
     first, second = (hosted(hosts, folder).predict(ONE_ROW).outputs[0].item() for _ in range(2))
 
     assert first != second
+
+
+def test_a_versions_own_code_leaves_no_file_beside_it(hosts: Hosts, tmp_path: Path) -> None:
+    """A manifest would not have it, and the version would be refused at the next look."""
+    folder = a_pyfunc(tmp_path / "own")
+    before = sorted(folder.rglob("*"))
+
+    hosts.attempt(folder)
+
+    assert sorted(folder.rglob("*")) == before

@@ -51,6 +51,7 @@ async def test_metadata_has_the_protocols_members_and_ours(
         "parameters": {},
         "version": 7,
         "runtime": "fake",
+        "trust": "none",
         "tags": {"git_commit": "abc"},
         "disagreements": ["they differ"],
         "last_refusal": {"version": 8, "reason": "does not load"},
