@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from serving import posted
@@ -28,7 +29,8 @@ class Loading:
     """What vouches for a version, how it becomes a model, and up to how many rows that model is called at once."""
 
     check: Callable[[Path, Version], Found]
-    load: Callable[[Path], Model]
+    load: Callable[[Path, Callable[[], object]], Model]
+    """What it is given beside the folder is that check again, for a process that starts later."""
     inline_rows: Callable[[Model], int]
 
 
@@ -103,8 +105,9 @@ class Watcher:
         old = self._lineup.standing(posting.name).served
         try:
             folder = self._store / posting.folder
-            trust = self._loading.check(folder, version)  # again: the store is a folder like any other
-            model = self._loading.load(folder)
+            check = partial(self._loading.check, folder, version)
+            trust = check()  # the syncer has done so, but the store is a folder like any other
+            model = self._loading.load(folder, check)
             served = Served(version, model, self._loading.inline_rows(model), trust)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything; the old one goes on answering
             self._failed(posting, version, error)

@@ -50,11 +50,14 @@ class Hosts:
         """Load the version and predict its own example, away from here. VersionRefused with the reason."""
         self._start(folder).close()
 
-    def load(self, folder: Path) -> Model:
-        """VersionRefused, or what a twin raises."""
+    def load(self, folder: Path, check: Callable[[], object] = lambda: None) -> Model:
+        """VersionRefused, or what a twin raises.
+
+        `check` raises VersionRefused where the files are not what they were: a host that dies is replaced from them.
+        """
         about = mlmodel.read(folder)
         found = twin.usable(about, self._runtime)
-        return found or HostedModel(about, lambda: self._start(folder))
+        return found or HostedModel(about, lambda: self._start(folder), check)
 
     def _start(self, folder: Path) -> "Host":
         began = Host()
@@ -155,10 +158,10 @@ def _close(control: socket.socket, news: Connection, idle: deque[Connection]) ->
 class HostedModel:
     """A version that needs its own library, as `Model`. When its host dies, the next call starts another one."""
 
-    def __init__(self, about: MlModel, start: Callable[[], Host]) -> None:
+    def __init__(self, about: MlModel, start: Callable[[], Host], check: Callable[[], object]) -> None:
         self.signature, self.platform, self.example = about.signature, about.platform, about.example
         self.plan: Decoder | None = plan.compile(about.signature) if about.signature.inputs else plan.FreePlan()
-        self._folder, self._start = about.folder, start
+        self._folder, self._start, self._check = about.folder, start, check
         self._host: Host | None = start()
         self._starting = threading.Lock()
         self._refusals, self._not_before = 0, 0.0
@@ -199,8 +202,9 @@ class HostedModel:
         if time.monotonic() < self._not_before:
             raise PredictionFailed
         try:
+            self._check()
             started = self._start()
-        except VersionRefused as refusal:
+        except (VersionRefused, OSError) as refusal:
             self._refusals += 1
             wait = min(2**self._refusals, LONGEST_RETRY_SECONDS)
             self._not_before = time.monotonic() + wait

@@ -42,7 +42,7 @@ class Worker:
         self.checked.append(folder.name)
         return self.trust.check(folder, version)
 
-    def load(self, folder: Path) -> Model:
+    def load(self, folder: Path, _check: Callable[[], object]) -> Model:
         self.before_loading()
         self.loaded.append(folder.name)
         return choice.load(folder)

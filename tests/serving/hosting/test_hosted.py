@@ -5,6 +5,8 @@ import resource
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -20,9 +22,12 @@ from serving.hosting.hosted import GONE, Host, HostedModel, Hosts
 from serving.logs import where
 from serving.protocol import CSV, JSON, PREDICT_PROBA, NotRows, Rows
 from serving.runtimes import choice, mlmodel
+from serving.trust import Trust
+from tests.fakes import a_version
 from tests.servers import eventually
 from tests.serving.conftest import TABLE, quiet, slope
 from tests.serving.hosting.conftest import Forking, a_pyfunc, alive
+from tests.serving.manifests import write_manifest
 from tests.serving.twins import a_twin
 
 ONE_ROW = Rows((np.array([[2.0, 1.0]]),), 1)
@@ -296,7 +301,7 @@ def test_a_host_that_cannot_start_again_is_not_tried_by_every_caller(tmp_path: P
             return first
         raise VersionRefused("no memory")
 
-    model = HostedModel(mlmodel.read(tmp_path / "model"), start)
+    model = HostedModel(mlmodel.read(tmp_path / "model"), start, lambda: None)
     os.kill(first.pid, signal.SIGKILL)
     eventually(lambda: first.ended)
 
@@ -416,3 +421,26 @@ def test_a_versions_own_code_leaves_no_file_beside_it(hosts: Hosts, tmp_path: Pa
     hosts.attempt(folder)
 
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_host_is_not_replaced_from_files_that_were_changed_meanwhile(hosts: Hosts, tmp_path: Path) -> None:
+    folder = a_pyfunc(tmp_path / "changed", predicting="rows['x'].iloc[0] < 0 and os._exit(3)")
+    version = replace(a_version(1), tags=write_manifest(folder))
+    module = next((folder / "code").iterdir())
+    whole = module.read_text()
+    model = hosts.load(folder, lambda: Trust("digest").check(folder, version))
+    with pytest.raises(PredictionFailed):
+        model.predict(x_of(-1))
+    module.write_text(whole.replace("return x", "return -x"))
+
+    with pytest.raises(PredictionFailed):
+        model.predict(x_of(2))
+
+    module.write_text(whole)
+
+    def answered() -> list[object] | None:
+        with suppress(PredictionFailed):  # the last refusal holds for a moment
+            return list(model.predict(x_of(2)).outputs[0].tolist())
+        return None
+
+    assert eventually(answered) == [2]
