@@ -6,6 +6,7 @@ PipelineError
 ├── BadKey           the file of the signing key is not one
 ├── BadData          the data does not fit what was said of it
 ├── BadSource        there is no data where ingest looks
+├── FilesChanged     a version's files are not those of its manifest
 ├── GateRefused      a version may not become Production
 ├── NoTwin           a model's ONNX twin cannot be made, or differs from it
 ├── StageFailed      DVC could not finish; the stage has said why
@@ -33,6 +34,9 @@ class BadData(PipelineError): ...
 
 
 class BadSource(PipelineError): ...
+
+
+class FilesChanged(PipelineError): ...
 
 
 class GateRefused(PipelineError): ...

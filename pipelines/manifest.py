@@ -10,6 +10,7 @@ bytes), and the version's tag `slipway.manifest` the SHA-256 of the manifest its
 import argparse
 import hashlib
 import json
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from pipelines import keys, tracking
-from pipelines.errors import run
+from pipelines.errors import FilesChanged, run
 from pipelines.progress import say
 from pipelines.registry import Registry
 from pipelines.settings import load_settings
@@ -63,6 +64,24 @@ def publish(registry: Registry, version: ModelVersion, key: Ed25519PrivateKey | 
         tracking.add_files(version, made)
     registry.tag(version.version, {TAG: hashlib.sha256(content).hexdigest()})
     return f"manifest of {len(files)} files, {'unsigned' if key is None else 'signed'}"
+
+
+def verify(version: ModelVersion) -> None:
+    """FilesChanged where the files are not those of the manifest that the tag names; nothing is said without a tag.
+
+    For whoever is about to write it again: what somebody has changed since must not become right by that.
+    """
+    if TAG not in version.tags:
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "version"
+        tracking.fetch(f"models:/{version.name}/{version.version}", folder)
+        now = hashlib.sha256(written(hashes(folder))).hexdigest()
+    if now != version.tags[TAG]:
+        raise FilesChanged(
+            f"the files of {version.name} version {version.version} have changed since its manifest was written; where "
+            f"they are right as they are: python -m pipelines.manifest {shlex.quote(version.name)} {version.version}"
+        )
 
 
 def hashes(folder: Path) -> dict[str, str]:

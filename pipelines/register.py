@@ -52,6 +52,7 @@ def _copy(registry: Registry, version: ModelVersion) -> bool:
     True when the version's files may have changed."""
     if version.tags.get(twin.TAG, "").startswith(twin.PUBLISHED):
         return False
+    manifest.verify(version)
     rows = pd.read_parquet(data.TEST)[data.load_schema().names] if data.TEST.exists() else None
     said = twin.publish(registry, version, rows)
     made = said.startswith(twin.PUBLISHED)

@@ -48,6 +48,7 @@ def main() -> None:
     registry = Registry(MlflowClient(), words.name)
     version = registry.get(words.version)
     rows = None if words.rows is None else _read(words.rows)
+    manifest.verify(version)
     said = publish(registry, version, rows)
     if said.startswith(PUBLISHED) or manifest.TAG in version.tags:  # half a twin may be there
         say(f"twin: {manifest.publish(registry, version, key)}")

@@ -108,6 +108,26 @@ def test_a_file_that_came_since_is_in_the_next_one(registry: Registry, tmp_path:
     )
 
 
+def test_a_twin_is_not_added_to_files_that_somebody_has_changed(
+    registry: Registry, trained: Workspace, tmp_path: Path
+) -> None:
+    """Its manifest would sign them."""
+    version = publish(registry, "1", KEY)
+    (tmp_path / "MLmodel").write_text("of somebody else")
+    mlflow.MlflowClient().log_model_artifacts(str(version.source).removeprefix("models:/"), str(tmp_path))
+
+    said = trained.run("pipelines.twin", registry.model, "1", fails=True)
+
+    assert said.startswith(f"pipelines.twin: the files of {registry.model} version 1 have changed since its manifest")
+    assert said.strip().endswith(f"python -m pipelines.manifest {registry.model} 1")
+    assert registry.get("1").tags[TAG] == version.tags[TAG]
+
+
+def test_files_as_their_manifest_has_them_are_verified(registry: Registry) -> None:
+    manifest.verify(publish(registry, "1", KEY))
+    manifest.verify(registry.get("2"))  # which never had one
+
+
 def test_without_a_key_no_signature_of_a_former_one_stays(registry: Registry, tmp_path: Path) -> None:
     publish(registry, "1", KEY)
 
