@@ -44,8 +44,9 @@ def main() -> int:
         if not_there := absent(asked, chosen.peers):
             console.out(not_there, highlight=False)
         console.print("bench: training the models and making their twins")
-        lines = _watched(Bench(made_in(words.keep or folder), folder, turns), chosen, console)
-    text = report.markdown(lines, turns, {each.title: each.version for each in chosen.peers})
+        bench = Bench(made_in(words.keep or folder), folder, turns)
+        lines = _watched(bench, chosen, console)
+    text = report.markdown(lines, turns, {each.title: each.version for each in chosen.peers}, bench.left_out)
     if set(words.models) == set(MODELS) and {MLFLOW, SLIPWAY} <= set(words.servers):
         DOCUMENT.write_text(text)
     console.out(text, highlight=False)  # as it is: a terminal is too narrow for rich to show the table whole

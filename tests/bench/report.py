@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -48,8 +48,8 @@ LEFT = 3
 """Columns of words; figures are aligned to the right."""
 
 
-def markdown(lines: list[Line], turns: Turns, peers: Mapping[str, str | None]) -> str:
-    """The whole document; `peers` are their versions."""
+def markdown(lines: list[Line], turns: Turns, peers: Mapping[str, str | None], left_out: Sequence[str] = ()) -> str:
+    """The whole document; `peers` are their versions, `left_out` what could not be measured."""
     method = METHOD.format(rounds=turns.rounds, seconds=turns.seconds, longer=turns.longer.seconds)
     beside = [f"- {', '.join(f'{name} {release}' for name, release in peers.items())}"] if peers else []
     told = [method, PEERS] if peers else [method]
@@ -59,7 +59,8 @@ def markdown(lines: list[Line], turns: Turns, peers: Mapping[str, str | None]) -
         aims = ["| goal | seen | wanted | |", "|---|---|---:|---|", *aims, ""]
     rule = "|".join(["---"] * LEFT + ["---:"] * (len(COLUMNS) - LEFT))
     table = [f"| {' | '.join(COLUMNS)} |", f"|{rule}|", *(_row(each) for each in lines)]
-    return "\n".join([*head, *aims, *table, ""])
+    without = ["", "Left out:", "", *(f"- {each}" for each in left_out)] if left_out else []
+    return "\n".join([*head, *aims, *table, *without, ""])
 
 
 def machine() -> list[str]:

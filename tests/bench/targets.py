@@ -40,10 +40,17 @@ class Target:
         return [each.process.pid for each in self.servers]
 
 
+class Restless(Exception):
+    """A server goes on computing long after its last caller has gone."""
+
+
 def settle(*running: Target) -> None:
-    """Wait until nothing is left to answer of a load whose callers are gone: it would slow whoever is next."""
+    """Wait until nothing is left to answer of a load whose callers are gone: it would slow the next. Restless."""
     pids = [pid for each in running for pid in each.pids]
-    eventually(lambda: processes.resting(processes.family(pids)), seconds=60)
+    try:
+        eventually(lambda: processes.resting(processes.family(pids)), seconds=60)
+    except AssertionError as never:
+        raise Restless from never
 
 
 @contextmanager

@@ -65,3 +65,9 @@ def test_peers_alone_reach_no_goals_and_are_told_of() -> None:
     assert "| goal |" not in text
     assert "- Ray Serve 2.60.0\n" in text
     assert "batching" not in report.markdown(a_run("linear"), Turns(3, 2), {})
+
+
+def test_what_could_not_be_measured_is_named() -> None:
+    text = report.markdown(a_run("linear"), Turns(3, 2), {}, ["LitServe, batching, forest: still busy"])
+
+    assert text.endswith("\nLeft out:\n\n- LitServe, batching, forest: still busy\n")
