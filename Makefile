@@ -36,6 +36,7 @@ logs: $(ready) ## follow the stack's logs
 	@$(run) infra.local logs -f
 
 compose-up: $(ready) ## the whole stack in containers instead: MinIO, PostgreSQL, MLflow, serving
+	@$(run) infra.local.trust_keys
 	@$(compose) up --build --detach || { $(compose) logs no-placeholders; exit 1; }
 	@$(run) infra.local.dvc_remote
 

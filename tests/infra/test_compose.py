@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dotenv import dotenv_values
 
 from tests.servers import ROOT
 
@@ -135,6 +136,25 @@ def test_mlflow_answers_to_every_name_it_is_called_by(name: str) -> None:
 
 def test_serving_gets_no_keys() -> None:
     assert not [name for name in variables("serving") if SECRET.fullmatch(name) or name.startswith("AWS_")]
+
+
+def test_serving_trusts_signed_versions_only_unless_told_otherwise() -> None:
+    for service in (GATE, "serving"):
+        assert variables(service)["SERVING_TRUST"] == "${SERVING_TRUST:-signed}"
+        assert variables(service)["SERVING_TRUST_KEYS"] == "${SERVING_TRUST_KEYS:-}"
+    assert dotenv_values(ROOT / ".env.example")["SERVING_TRUST"] == ""
+
+
+def test_the_private_key_stays_on_the_host() -> None:
+    """No name leads to it but in the folder of whoever registers, and no image is built from it."""
+    told = [value for name in set(SERVICES) - BY_HAND for pair in variables(name).items() for value in pair]
+    mounted = [volume for name in set(SERVICES) - BY_HAND for volume in SERVICES[name].get("volumes", [])]
+    let_in = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    key = Path(str(dotenv_values(ROOT / ".env.example")["SLIPWAY_SIGNING_KEY"]))
+
+    assert [each for each in told if "SIGNING" in each] == []
+    assert {volume.partition(":")[0] for volume in mounted} <= set(COMPOSE["volumes"])
+    assert [each for each in let_in for above in (key, *key.parents) if fnmatch(str(above), each)] == []
 
 
 def test_what_is_written_is_in_a_named_volume() -> None:

@@ -51,6 +51,19 @@ def test_placeholders_pass_at_home_and_secrets_everywhere(place: str, secret: st
     assert (passed.returncode, passed.stderr) == (0, "")
 
 
+def test_trust_in_no_ones_signature_is_refused_in_one_line_that_says_what_to_do() -> None:
+    secrets = {"SLIPWAY_ENV": "local", "AWS_SECRET_ACCESS_KEY": "change-me-s3", "POSTGRES_PASSWORD": "change-me"}
+
+    refused = run("placeholders", {**secrets, "SERVING_TRUST": "signed", "SERVING_TRUST_KEYS": ""})
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("slipway: SERVING_TRUST is signed in containers")
+    assert "`make compose-up` makes a key" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    for chosen in ({"SERVING_TRUST": "signed", "SERVING_TRUST_KEYS": "a key"}, {"SERVING_TRUST": "digest"}):
+        assert run("placeholders", {**secrets, **chosen}).returncode == 0
+
+
 def test_buckets_are_made_once_and_kept(tmp_path: Path) -> None:
     env = stack_environment(tmp_path)
     s3 = [sys.executable, "-m", "infra.local.s3"]
