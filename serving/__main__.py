@@ -6,11 +6,13 @@ import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 
 from dotenv import load_dotenv
 
 from serving import logs, settings, supervisor
+from serving.hosting import door
+from serving.settings import Settings
 
 log = logging.getLogger("serving")
 
@@ -27,10 +29,8 @@ def main() -> int:
     except settings.SettingsInvalid as error:
         return _refuse(*error.lines, status=MISCONFIGURED)
     logs.configure(chosen.log_level, sys.stderr)
-    try:
-        chosen.store.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return _refuse(f"SERVING_STORE: {chosen.store}: {error.strerror}", status=MISCONFIGURED)
+    if wrong := _wrong_with_store(chosen):
+        return _refuse(*wrong, status=MISCONFIGURED)
     with ExitStack() as held:
         try:
             listener = held.enter_context(_listen(chosen.host, chosen.port))
@@ -43,13 +43,27 @@ def main() -> int:
         except OSError as error:
             return _refuse(_taken(chosen.host, chosen.grpc_port, error, "SERVING_GRPC_PORT"), status=1)
         try:
-            hosts = held.enter_context(_door(Path(held.enter_context(TemporaryDirectory(prefix="slipway-")))))
+            hosts = held.enter_context(door.made(Path(held.enter_context(TemporaryDirectory(prefix="slipway-")))))
         except OSError as error:
-            return _refuse(f"cannot make a socket in {gettempdir()}: {error}; TMPDIR names another folder", status=1)
+            return _refuse(f"cannot make a socket in a temporary folder: {error}; TMPDIR names a place", status=1)
         address = f"{chosen.host}:{chosen.port}"
         extra = {"address": address, "grpc_port": chosen.grpc_port, "models": ",".join(chosen.models)}
-        log.info("serving", extra={**extra, "workers": chosen.workers})
-        return supervisor.supervise(supervisor.programs(listener, hosts, chosen.workers))
+        log.info("serving", extra={**extra, "workers": chosen.workers, "offline": chosen.offline})
+        programs = supervisor.programs(listener, hosts, chosen.workers, offline=chosen.offline)
+        return supervisor.supervise(programs)
+
+
+def _wrong_with_store(chosen: Settings) -> list[str]:
+    """A line for each thing; none when it is there, made just now or filled by somebody else."""
+    if chosen.offline:
+        from serving import offline  # it brings numpy along, which is nothing to start a syncer with
+
+        return offline.lacking(chosen.store, chosen.models)
+    try:
+        chosen.store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return [f"SERVING_STORE: {chosen.store}: {error.strerror}"]
+    return []
 
 
 def _refuse(*lines: str, status: int) -> int:
@@ -66,18 +80,6 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = _bind(host, port, socket.SO_REUSEADDR)
     listener.listen(2048)
     return listener
-
-
-def _door(folder: Path) -> socket.socket:
-    """To the fork server; in a folder that only this user may enter."""
-    door = socket.socket(socket.AF_UNIX)
-    try:
-        door.bind(str(folder / "hosts"))
-        door.listen(128)
-    except OSError:
-        door.close()
-        raise
-    return door
 
 
 def _bind(host: str, port: int, option: int) -> socket.socket:

@@ -30,7 +30,7 @@ def create(settings: Settings, hosts: Path) -> Front:
 
     `hosts`: the socket of the fork server, for versions that need their own library.
     """
-    lineup = Lineup(settings.models, coming=True)
+    lineup = Lineup(settings.models, coming=True, offline=settings.offline)
     batching = settings.batching
     engine = Engine(lineup, Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows))
     trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker

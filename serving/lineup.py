@@ -48,9 +48,12 @@ class Standing:
 
 
 class Lineup:
-    def __init__(self, names: tuple[str, ...], *, coming: bool = False) -> None:
-        """`coming`: somebody is about to put what is known; until then it is worth waiting."""
-        self.names = names
+    def __init__(self, names: tuple[str, ...], *, coming: bool = False, offline: bool = False) -> None:
+        """`coming`: somebody is about to put what is known; until then it is worth waiting.
+
+        `offline`: nobody asks the registry, whatever was known of it when the versions were posted.
+        """
+        self.names, self.offline = names, offline
         self._standings = {name: Standing(name, coming=coming) for name in names}
 
     def __iter__(self) -> Iterator[Standing]:

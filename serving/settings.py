@@ -14,6 +14,7 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -54,8 +55,11 @@ class Settings(BaseSettings):
     models: Annotated[tuple[str, ...], NoDecode]
     """No default: serving the wrong model is worse than not starting. The first one answers /invocations."""
 
-    tracking_uri: str = Field(validation_alias="MLFLOW_TRACKING_URI")
-    """No default: MLflow's own would be an empty database in the working directory."""
+    offline: bool = False
+    """Serve what the store has, and ask no registry."""
+
+    tracking_uri: str = Field(default="", validate_default=True, validation_alias="MLFLOW_TRACKING_URI")
+    """Must be set unless offline: MLflow's own default would be an empty database in the working directory."""
 
     deployment: str = Field(default="production", validation_alias="SLIPWAY_ENV")
     """Only `local` accepts placeholder secrets, so forgetting to set it must not."""
@@ -118,7 +122,11 @@ class Settings(BaseSettings):
 
     @field_validator("tracking_uri")
     @classmethod
-    def _an_address(cls, uri: str) -> str:
+    def _an_address(cls, uri: str, info: ValidationInfo) -> str:
+        if not uri and info.data.get("offline"):
+            return uri
+        if not uri:
+            raise ValueError("not set")
         if "://" not in uri:  # MLflow would take it for a folder and make it
             raise ValueError("not an address such as http://127.0.0.1:5000")
         return uri

@@ -40,17 +40,26 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Names it gets unless they are set."""
 
+    def command(self, lifeline: int) -> list[str]:
+        """It ends with the pipe `lifeline`."""
+        return [sys.executable, "-m", self.module, *self.arguments, FLAG, str(lifeline)]
 
-def programs(listener: socket.socket, hosts: socket.socket, workers: int) -> list[Program]:
-    """`hosts`: the socket, bound to a path and listening, that leads to the fork server."""
-    shared, door, path = listener.fileno(), hosts.fileno(), hosts.getsockname()
+
+def fork_server(hosts: socket.socket) -> Program:
+    """`hosts`: the socket, bound to a path and listening, that leads to it."""
+    door = hosts.fileno()
+    return Program("fork server", "serving.hosting.forkserver", ("--hosts", str(door)), (door,), ONE_THREAD)
+
+
+def programs(listener: socket.socket, hosts: socket.socket, workers: int, *, offline: bool = False) -> list[Program]:
+    """`hosts`: as for `fork_server`. `offline`: nobody follows the registry."""
+    shared, path = listener.fileno(), hosts.getsockname()
     each = [
         Program(f"worker {number}", "serving.worker", ("--listen", str(shared), "--hosts", path), (shared,))
         for number in range(1, workers + 1)
     ]
-    # First, for it imports longest.
-    forkserver = Program("fork server", "serving.hosting.forkserver", ("--hosts", str(door)), (door,), ONE_THREAD)
-    return [forkserver, Program("syncer", "serving.syncer", ("--hosts", path)), *each]
+    syncers = [] if offline else [Program("syncer", "serving.syncer", ("--hosts", path))]
+    return [fork_server(hosts), *syncers, *each]  # the fork server first, for it imports longest
 
 
 def supervise(children: list[Program]) -> int:
@@ -103,12 +112,7 @@ class _Supervisor:
 
     async def _start(self, program: Program) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            program.module,
-            *program.arguments,
-            FLAG,
-            str(self._lifeline),
+            *program.command(self._lifeline),
             pass_fds=(*program.inherits, self._lifeline),
             env={**program.environment, **os.environ},
         )

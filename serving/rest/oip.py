@@ -15,8 +15,9 @@ router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 
 @router.get("", summary="Server metadata")
-async def server() -> dict[str, Any]:
-    return {"name": "slipway", "version": __version__, "extensions": ["binary_tensor_data"]}
+async def server(engine: EngineOf) -> dict[str, Any]:
+    about = {"name": "slipway", "version": __version__, "extensions": ["binary_tensor_data"]}
+    return {**about, "offline": engine.lineup.offline}
 
 
 @router.get("/health/live", summary="Is the process up?")
@@ -37,7 +38,9 @@ async def ready(engine: EngineOf) -> dict[str, bool]:
 @router.get("/models/{name}/versions/{version}", summary="Version metadata")
 async def model(request: Request, engine: EngineOf, name: str, version: str = "") -> dict[str, Any]:
     await served_soon(engine.lineup, name)
-    return _metadata(_served(request, engine, name, version), engine.lineup.standing(name))
+    told = _metadata(_served(request, engine, name, version), engine.lineup.standing(name))
+    # Of a store that was filled elsewhere the last word is from then.
+    return {**told, "registry_reachable": False} if engine.lineup.offline else told
 
 
 @router.get("/models/{name}/ready", summary="Does this model answer?")

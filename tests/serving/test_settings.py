@@ -57,6 +57,15 @@ def test_a_registry_that_is_no_address_is_refused(environment: pytest.MonkeyPatc
     assert refused() == ["MLFLOW_TRACKING_URI: not an address such as http://127.0.0.1:5000"]
 
 
+def test_an_offline_server_needs_no_registry_and_no_other_does_without(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("MLFLOW_TRACKING_URI")
+    environment.setenv("SERVING_OFFLINE", "true")
+    assert settings.read().offline
+
+    environment.setenv("SERVING_OFFLINE", "false")
+    assert refused() == ["MLFLOW_TRACKING_URI: not set"]
+
+
 def test_a_placeholder_secret_is_refused_everywhere_but_local(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AWS_SECRET_ACCESS_KEY", "change-me-s3")
     assert refused()[0].startswith("AWS_SECRET_ACCESS_KEY: still the placeholder")
@@ -117,6 +126,7 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_LARGEST_BODY",
         "SERVING_LOG_LEVEL",
         "SERVING_MODELS",
+        "SERVING_OFFLINE",
         "SERVING_POLL_SECONDS",
         "SERVING_PORT",
         "SERVING_RUNTIME",
