@@ -3,9 +3,10 @@
 #   PYTHON=python3.12      another interpreter to make .venv with
 #   TORCH_BACKEND=cu130    another PyTorch than the CPU's (infra/setup.sh)
 #   VERSION=3              the version `make promote` promotes; the best one if not given
+#   MODELS=iris,wine       what `make image-baked` bakes, and the image's TAG=2; SERVING_MODELS and `latest` if not given
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs compose-up compose-down train promote check format test test-slow bench generate lock clean astray
+.PHONY: help setup demo up down status logs compose-up compose-down image-baked train promote check format test test-slow bench generate lock clean astray
 # DVC's stages and MLproject's entry points call `python -m pipelines...`: this Python.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 run := .venv/bin/python -m
@@ -13,6 +14,8 @@ compose := $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 ready := .venv/installed .env
 # Only when typed: a VERSION that happens to be in somebody's environment must not be promoted.
 version := $(if $(findstring command,$(origin VERSION)),$(VERSION))
+models := $(if $(findstring command,$(origin MODELS)),--models "$(MODELS)")
+tag := $(if $(findstring command,$(origin TAG)),--tag "$(TAG)")
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +45,10 @@ compose-up: $(ready) ## the whole stack in containers instead: MinIO, PostgreSQL
 
 compose-down: ## stop the containers; their volumes stay
 	@$(compose) down
+
+image-baked: $(ready) ## an image that serves what is Production now, with no MLflow: slipway-serving-baked
+	@$(run) infra.local.trust_keys
+	@$(run) infra.baked $(models) $(tag)
 
 train: $(ready) ## run what changed of the pipeline, up to a registered version
 	@$(run) pipelines
