@@ -21,7 +21,8 @@ import pytest
 from dotenv import dotenv_values
 
 from tests import workspace
-from tests.servers import ROOT, eventually, free_port
+from tests.servers import ROOT, Stack, eventually, free_port
+from tests.serving.conftest import Registrar, slope
 from tests.workspace import SMALL, Workspace
 
 pytestmark = pytest.mark.slow
@@ -109,6 +110,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     secrets = {"AWS_SECRET_ACCESS_KEY": token_urlsafe(), "POSTGRES_PASSWORD": f"@:/#%{token_urlsafe()}"}
     workspace.make(folder, os.environ, model="slipway", params=PARAMS)
     with stack_of(folder, "slipway-test", {**free_ports(), **secrets, "SLIPWAY_ENV": "production"}) as stack:
+        on_the_host(stack).run("infra.local.trust_keys")  # as `make compose-up` does
         stack.run("build")
         stack.run("up", "--detach")
         eventually(lambda: answers(stack.url("SERVING_PORT") + "/health"), seconds=60)
@@ -118,11 +120,15 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
 @pytest.fixture(scope="module")
 def trained(compose: Compose) -> Workspace:
     """The pipeline has run on the host, on nothing but the names in `.env`, and its best version is Production."""
-    work = Workspace(compose.folder, {**compose.env, "PYTHONPATH": str(compose.folder), "DVC_NO_ANALYTICS": "1"})
+    work = on_the_host(compose)
     work.run("infra.local.dvc_remote")
     work.run("pipelines")
     work.run("pipelines.promote", "best", "--reason", "tests")
     return work
+
+
+def on_the_host(compose: Compose) -> Workspace:
+    return Workspace(compose.folder, {**compose.env, "PYTHONPATH": str(compose.folder), "DVC_NO_ANALYTICS": "1"})
 
 
 def answers(url: str) -> bool:
@@ -193,6 +199,45 @@ def test_another_version_promoted_over_rest_is_served_within_three_seconds(
     assert stages == {former["version"]: "Archived", number: "Production"}
 
 
+def test_an_unsigned_version_is_refused_with_its_reason_and_the_old_one_keeps_answering(
+    compose: Compose, trained: Workspace
+) -> None:
+    eventually(lambda: predicts(compose))
+    before, metadata = predict(compose), compose.url("SERVING_PORT") + "/v2/models/slipway"
+    person = Registrar(Stack(compose.folder, {"MLFLOW_TRACKING_URI": compose.url("MLFLOW_PORT")}), "slipway")
+    unsigned = person.register(slope(3))
+
+    person.stage(unsigned)
+    try:
+        refusal = eventually(lambda: httpx.get(metadata, timeout=5).json()["last_refusal"])
+        assert same(predict(compose), before)
+        assert httpx.get(metadata, timeout=5).json()["trust"] == "signed"
+    finally:
+        person.stage(int(before.headers["x-model-version"]))
+
+    assert refusal["version"] == unsigned
+    assert refusal["reason"].startswith("it has no manifest, and SERVING_TRUST=signed asks for one")
+
+
+def test_the_private_key_is_in_no_container(compose: Compose, trained: Workspace) -> None:
+    (secret,) = (compose.folder / ".slipway/keys/signing.pem").read_text().splitlines()[1:-1]
+    searched = f"""
+import os
+found = []
+for folder, _, files in os.walk("/"):
+    if not folder.startswith(("/proc", "/sys", "/opt/venv", "/usr")):
+        for name in files:
+            try:
+                with open(os.path.join(folder, name), "rb") as file:
+                    found += [name] if {secret[:40]!r}.encode() in file.read(1 << 20) else []
+            except OSError:
+                pass
+print(found, [name for name in os.environ if "SIGNING" in name])
+"""
+    for service in OURS:
+        assert compose.inside(service, searched) == "[] []"
+
+
 def test_a_restart_and_a_new_start_keep_everything(compose: Compose, trained: Workspace) -> None:
     eventually(lambda: predicts(compose))
     answer, versions = predict(compose), registered(compose)
@@ -260,4 +305,15 @@ def test_a_placeholder_secret_starts_nothing_outside_local(tmp_path: Path) -> No
 
         said = compose.run("logs", "--no-color", "no-placeholders")
         assert "AWS_SECRET_ACCESS_KEY, POSTGRES_PASSWORD still begins with change-me" in said
+        assert compose.run("ps", "--quiet", "s3", "postgres", "mlflow", "serving").split() == []
+
+
+def test_trust_without_keys_starts_nothing_and_says_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    workspace.make(folder, os.environ, model="slipway")
+    with stack_of(folder, "slipway-test-refusal", free_ports()) as compose:
+        compose.run("up", "--detach", fails=True)
+
+        said = compose.run("logs", "--no-color", "no-placeholders")
+        assert "SERVING_TRUST_KEYS is empty, so no version could be served: `make compose-up` makes a key" in said
         assert compose.run("ps", "--quiet", "s3", "postgres", "mlflow", "serving").split() == []

@@ -42,6 +42,13 @@ def test_the_image_does_not_run_as_root_and_has_its_store_read_only() -> None:
     assert "chown" not in " ".join(rest for _, rest in instructions(BAKED))
 
 
+def test_make_sees_to_keys_first() -> None:
+    recipe = re.search(r"(?m)^image-baked:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text())
+
+    assert recipe is not None
+    assert re.findall(r"\$\(run\) (\S+)", recipe.group(1)) == ["infra.local.trust_keys", "infra.baked"]
+
+
 def test_no_secret_is_an_argument_of_the_build() -> None:
     assert not [name for name in arguments() if re.search(r"_(KEY|PASSWORD|SECRET|TOKEN)$|MLFLOW|AWS", name)]
 
