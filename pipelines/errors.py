@@ -8,8 +8,11 @@ PipelineError
 ├── BadSource        there is no data where ingest looks
 ├── FilesChanged     a version's files are not those of its manifest
 ├── GateRefused      a version may not become Production
+├── NoCandidate      there is no candidate, or no longer this one
+├── NoGolden         a version has no golden sample, or none can be made of these rows
 ├── NoTwin           a model's ONNX twin cannot be made, or differs from it
 ├── StageFailed      DVC could not finish; the stage has said why
+├── Undecided        watching a candidate ended without a verdict
 └── UnknownVersion   the registry has no such version
 """
 
@@ -42,10 +45,19 @@ class FilesChanged(PipelineError): ...
 class GateRefused(PipelineError): ...
 
 
+class NoCandidate(PipelineError): ...
+
+
+class NoGolden(PipelineError): ...
+
+
 class NoTwin(PipelineError): ...
 
 
 class StageFailed(PipelineError): ...
+
+
+class Undecided(PipelineError): ...
 
 
 class UnknownVersion(PipelineError): ...

@@ -1,6 +1,7 @@
 """Stage `register`: the best run becomes a version of the registered model, once, with an ONNX twin where one is equal.
 
-A manifest says what its files are. The DAG ends here; `promote` is a command, because it changes the world.
+A golden sample says what its model answered, a manifest what its files are. The DAG ends here; `promote` is a command,
+because it changes the world.
 """
 
 import pandas as pd
@@ -8,12 +9,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from pipelines import data, keys, manifest, tracking, twin
+from pipelines import data, golden, keys, manifest, tracking, twin
 from pipelines.cli import stage_params
 from pipelines.errors import run
 from pipelines.progress import say
-from pipelines.records import RUNS, VERDICT, VERSION, Registered, Report, Runs, Trained
+from pipelines.records import MODELS, RUNS, VERDICT, VERSION, Registered, Report, Runs, Trained
 from pipelines.registry import Registry
+from pipelines.scores import answers
 from pipelines.settings import load_settings
 
 
@@ -40,23 +42,30 @@ def main() -> None:
     registered = Registered(model=registry.model, version=version.version, run_id=best.run_id)
     data.write_json(VERSION, registered.model_dump())
     say(f"register: {best.name} {'is now' if new else 'was already'} version {version.version} of {registry.model}")
-    if _copy(registry, version) or manifest.TAG not in version.tags:
+    if _complete(registry, version, best) or manifest.TAG not in version.tags:
         say(f"register: {manifest.publish(registry, version, key)}")
         if key is None:
             say(f"register: {manifest.unsigned(settings.signing_key)}")
 
 
-def _copy(registry: Registry, version: ModelVersion) -> bool:
-    """The ONNX twin, measured on the held-out rows; one that is there already stays, for the model is the same.
+def _complete(registry: Registry, version: ModelVersion, best: Trained) -> bool:
+    """What is made of the held-out rows: golden sample and twin. What is there already stays, for the model is the same.
 
     True when the version's files may have changed."""
-    if version.tags.get(twin.TAG, "").startswith(twin.PUBLISHED):
+    copied = version.tags.get(twin.TAG, "").startswith(twin.PUBLISHED)
+    sampled = golden.TAG in version.tags or not data.TEST.exists()
+    if copied and sampled:
         return False
     manifest.verify(version)
     rows = pd.read_parquet(data.TEST)[data.load_schema().names] if data.TEST.exists() else None
-    said = twin.publish(registry, version, rows)
-    made = said.startswith(twin.PUBLISHED)
-    say(f"register: ONNX twin {said}" if made else f"register: no ONNX twin: {said.removeprefix('none: ')}")
+    if rows is not None and not sampled:
+        some = rows.head(golden.MOST_ROWS)
+        sample = golden.of(some, *answers(tracking.load(MODELS / best.name), some))
+        say(f"register: golden sample of {golden.publish(registry, version, sample)}")
+    if not copied:
+        said = twin.publish(registry, version, rows)
+        made = said.startswith(twin.PUBLISHED)
+        say(f"register: ONNX twin {said}" if made else f"register: no ONNX twin: {said.removeprefix('none: ')}")
     return True
 
 

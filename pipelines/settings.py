@@ -4,7 +4,7 @@ Only the stages' `main()` read this; everything below them takes plain arguments
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
@@ -17,6 +17,17 @@ PARAMS = Path("params.yaml")
 Task = Literal["classification", "regression"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Metric = Literal["accuracy", "f1_macro", "roc_auc", "log_loss", "r2", "rmse", "mae"]
+CheckName = Literal[
+    "floor",
+    "no step back",
+    "signature",
+    "lineage",
+    "data pushed",
+    "manifest",
+    "answers its example",
+    "golden sample",
+    "latency",
+]
 
 
 class Section(BaseModel, frozen=True, extra="forbid"):
@@ -96,6 +107,13 @@ class Register(Section):
     """Registered name; MLflow refuses `/` and `:` in it."""
 
 
+class Promote(Section):
+    require: list[CheckName] = list(get_args(CheckName))
+    """Checks that keep a version out of Production. The others are made and shown too; they keep nothing out."""
+    latency_ms: PositiveFloat = 100
+    """Most milliseconds for one row, 99 times of 100, where `promote` runs."""
+
+
 class Params(Section):
     ingest: Ingest
     validate_: Validate = Field(alias="validate")
@@ -104,6 +122,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     register_: Register = Field(alias="register")
+    promote: Promote = Promote()
 
 
 class Settings(BaseSettings):
@@ -117,6 +136,8 @@ class Settings(BaseSettings):
 
     signing_key: Path = Field(default=Path(".slipway/keys/signing.pem"), validation_alias="SLIPWAY_SIGNING_KEY")
     """File of the private key that signs manifests; without it they are written unsigned."""
+    serving_url: str = Field(default="http://127.0.0.1:8000", validation_alias="SLIPWAY_SERVING_URL")
+    """Addresses of the servers that `promote watch` asks, comma-separated."""
 
 
 def load_params(path: Path = PARAMS, *, changes: list[str] | None = None) -> Params:
