@@ -15,7 +15,12 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from pipelines import trial
 from pipelines.errors import UnknownVersion
+from pipelines.history import EXTERNAL, Promotion
+from pipelines.trial import Trial
+
+__all__ = ["Promotion", "Registry", "Seen", "unless_missing"]
 
 STAGE = "Production"
 ALIAS = "production"
@@ -28,25 +33,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Promotion:
-    """One line of the history. `previous` is the version that was Production before, None for the first."""
-
-    at_ms: int
-    version: str
-    previous: str | None
-    who: str
-    why: str
-    how: str
-    """`promote` or `rollback`; `external` when somebody moved it in the MLflow UI."""
-
-
-@dataclass(frozen=True)
 class Seen:
     """What stage and alias said at the last look, and which of them counted: what differs now was changed since."""
 
-    version: str
+    version: str | None
     stage: str | None
     alias: str | None
+    at_ms: int = 0
+    """When that was; 0 in a registry that an older Slipway has written."""
 
 
 class Registry:
@@ -86,18 +80,23 @@ class Registry:
 
     def notice_external(self) -> None:
         """Put a promotion on record that somebody made in the MLflow UI, when it is first seen."""
+        line = self.unrecorded()
+        if line is not None:
+            self.record(line)
+        self._remember()
+
+    def unrecorded(self) -> Promotion | None:
+        """What somebody has moved in the MLflow UI since the last line of the history. Writes nothing."""
         current, history = self.production(), self.history()
-        if current is None:
-            return
-        last = history[-1].version if history else None
-        if current.version != last:
-            staged = self._staged()
-            by_stage = staged is not None and staged.version == current.version
-            at_ms = current.last_updated_timestamp if by_stage else None  # a change of alias leaves no time
-            after = history[-1].at_ms + 1 if history else 0
-            at_ms = max(at_ms or int(time.time() * 1000), after)
-            self.record(Promotion(at_ms, current.version, last, "unknown", "", "external"))
-        self._remember(current.version)
+        last, version = history[-1] if history else None, None if current is None else current.version
+        before = None if last is None else last.version
+        if version == before:
+            return None
+        seen = self._seen() or Seen(None, None, None)
+        at_ms, exact = self._moved(current, before, seen)
+        since_ms = max(0 if last is None else last.at_ms, seen.at_ms, 0 if current is None else _made_ms(current))
+        at_ms = max(at_ms, 0 if last is None else last.at_ms + 1)
+        return Promotion(at_ms, version, before, "unknown", "", EXTERNAL, None if exact else min(since_ms, at_ms))
 
     def create(self, *, source: str, run_id: str, tags: dict[str, str], description: str) -> ModelVersion:
         try:
@@ -115,12 +114,12 @@ class Registry:
 
     def promote(self, promotion: Promotion) -> None:
         """Stage, then alias, then the record; the former Production is archived. May be repeated."""
-        self.align(self.get(promotion.version))
+        version = str(promotion.version)
+        self.align(self.get(version))
         self.record(promotion)
-        self._remember(promotion.version)
+        self._remember()
         self.tag(
-            promotion.version,
-            {"slipway.promoted.by": promotion.who, "slipway.promoted.why": promotion.why or "(none given)"},
+            version, {"slipway.promoted.by": promotion.who, "slipway.promoted.why": promotion.why or "(none given)"}
         )
 
     def record(self, promotion: Promotion) -> None:
@@ -131,20 +130,63 @@ class Registry:
 
     def history(self) -> list[Promotion]:
         """Oldest first."""
-        found = unless_missing(lambda: self._client.get_registered_model(self.model))
-        tags = {} if found is None else found.tags
+        tags = self._tags()
         lines: list[dict[str, Any]] = [json.loads(tags[name]) for name in sorted(tags) if name.startswith(HISTORY)]
         return [Promotion(**line) for line in lines]
 
+    def candidate(self) -> str | None:
+        """What the tag of the candidate says; None without one."""
+        return self._tags().get(trial.TAG)
+
+    def try_out(self, candidate: Trial) -> None:
+        """Serving reads it and gives the version its share."""
+        self._client.set_registered_model_tag(self.model, trial.TAG, candidate.written())
+
+    def end_trial(self) -> None:
+        """No version is a candidate then, whatever the tag said."""
+        if self.candidate() is not None:
+            self._client.delete_registered_model_tag(self.model, trial.TAG)
+
+    def describe(self, version: ModelVersion, text: str) -> None:
+        """Replace a version's description, which MLflow shows as markdown on its page; 5,000 characters at most.
+
+        Not for one in stage Production: MLflow stamps it, as if it had been moved there now.
+        """
+        if _stage(version) != STAGE:
+            self._client.update_model_version(self.model, version.version, description=text)
+
+    def _tags(self) -> dict[str, str]:
+        found = unless_missing(lambda: self._client.get_registered_model(self.model))
+        return {} if found is None else dict(found.tags)
+
     def _seen(self) -> Seen | None:
-        tag = self._client.get_registered_model(self.model).tags.get(SEEN)
+        tag = self._tags().get(SEEN)
         return Seen(**json.loads(tag)) if tag else None
 
-    def _remember(self, version: str) -> None:
+    def _remember(self) -> None:
+        """What this look has seen: whatever differs at the next one was changed after it."""
+        current, staged, aliased = self.production(), self._staged(), self._aliased()
+        if current is None and self._seen() is None:
+            return
+        numbers = (None if found is None else found.version for found in (current, staged, aliased))
+        version, stage, alias = numbers
+        seen = Seen(version, stage, alias, int(time.time() * 1000))
+        self._client.set_registered_model_tag(self.model, SEEN, json.dumps(asdict(seen)))
+
+    def _moved(self, current: ModelVersion | None, before: str | None, seen: Seen) -> tuple[int, bool]:
+        """When `current` became Production at the latest, and whether that is the very time.
+
+        An alias leaves no time. MLflow stamps what it moves to a stage, what it archives for it and the registered
+        model with one time; an edit of the version later stamps the version alone.
+        """
         staged, aliased = self._staged(), self._aliased()
-        seen = Seen(version, staged.version if staged else None, aliased.version if aliased else None)
-        if seen != self._seen():
-            self._client.set_registered_model_tag(self.model, SEEN, json.dumps(asdict(seen)))
+        if current is None or staged is None or staged.version != current.version:
+            return int(time.time() * 1000), False
+        by_alias = aliased is not None and aliased.version == current.version and seen.alias != aliased.version
+        former = None if before is None else unless_missing(lambda: self._client.get_model_version(self.model, before))
+        stamps = [_moved_ms(former)] if former is not None and _stage(former) == "Archived" else []
+        stamps.append(self._client.get_registered_model(self.model).last_updated_timestamp or 0)
+        return _moved_ms(staged), _moved_ms(staged) in stamps and not by_alias
 
     def _staged(self) -> ModelVersion | None:
         """Of several in stage Production, the one moved there last: not MLflow's choice, the highest number."""
@@ -177,6 +219,10 @@ def _stage_counts(staged: ModelVersion, aliased: ModelVersion, seen: Seen | None
 
 def _moved_ms(version: ModelVersion) -> int:
     return version.last_updated_timestamp or 0
+
+
+def _made_ms(version: ModelVersion) -> int:
+    return version.creation_timestamp or 0
 
 
 def _stage(version: ModelVersion) -> str:

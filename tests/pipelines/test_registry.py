@@ -1,5 +1,6 @@
 """A real registry: which version is Production when people move versions in the MLflow UI, and what is not there."""
 
+import json
 import warnings
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from pipelines import promote
 from pipelines.errors import UnknownVersion
 from pipelines.registry import Promotion, Registry
-from tests.pipelines.registered import move_stage, staged, to_production
+from tests.pipelines.registered import move_stage, staged, to_production, withdraw
 from tests.servers import Stack, free_port
 
 
@@ -133,3 +134,111 @@ def test_lines_of_the_history_come_back_in_the_order_of_time(registry: Registry)
         write(at_ms, version)
 
     assert [line.version for line in registry.history()] == ["1", "3", "4"]
+
+
+def last(registry: Registry) -> Promotion:
+    return registry.history()[-1]
+
+
+def test_a_stage_moved_in_the_mlflow_ui_is_recorded_at_its_very_time(registry: Registry, client: MlflowClient) -> None:
+    to_production(registry, "1")
+    move_stage(client, registry.model, "2")
+    moved_ms = registry.get("2").last_updated_timestamp
+
+    registry.notice_external()
+
+    assert (last(registry).at_ms, last(registry).exact) == (moved_ms, True)
+
+
+def test_a_stage_moved_in_the_mlflow_ui_and_edited_since_is_recorded_as_not_later(
+    registry: Registry, client: MlflowClient
+) -> None:
+    to_production(registry, "1")
+    move_stage(client, registry.model, "2")
+    moved_ms = registry.get("2").last_updated_timestamp
+    client.update_model_version(registry.model, "2", "a better one")
+
+    registry.notice_external()
+
+    line = last(registry)
+    assert not line.exact
+    assert line.earliest_ms is not None
+    assert moved_ms is not None
+    assert line.earliest_ms <= moved_ms <= line.at_ms
+
+
+def test_an_alias_moved_in_the_mlflow_ui_is_recorded_between_the_last_look_and_this_one(
+    registry: Registry, client: MlflowClient
+) -> None:
+    to_production(registry, "1")
+    registry.notice_external()  # a look that finds nothing new
+    looked_ms = json.loads(client.get_registered_model(registry.model).tags["slipway.seen"])["at_ms"]
+    client.set_registered_model_alias(registry.model, "production", "2")
+
+    registry.notice_external()
+
+    line = last(registry)
+    assert line.version == "2"
+    assert line.earliest_ms == looked_ms
+    assert line.at_ms >= looked_ms
+    assert looked_ms > registry.history()[0].at_ms
+
+
+def test_a_version_cannot_have_been_production_before_it_was_made(registry: Registry, client: MlflowClient) -> None:
+    client.set_registered_model_alias(registry.model, "production", "4")
+
+    registry.notice_external()
+
+    assert last(registry).earliest_ms == registry.get("4").creation_timestamp
+
+
+def test_a_production_taken_away_in_the_mlflow_ui_is_recorded(registry: Registry, client: MlflowClient) -> None:
+    to_production(registry, "1")
+    withdraw(client, registry.model, "1")
+
+    registry.notice_external()
+    registry.notice_external()
+
+    assert [(line.version, line.previous, line.how) for line in registry.history()] == [
+        ("1", None, "promote"),
+        (None, "1", "external"),
+    ]
+
+
+def test_to_look_for_what_is_not_recorded_writes_nothing(registry: Registry, client: MlflowClient) -> None:
+    to_production(registry, "1")
+    client.set_registered_model_alias(registry.model, "production", "2")
+    before = client.get_registered_model(registry.model).tags
+
+    found = registry.unrecorded()
+
+    assert found is not None
+    assert (found.version, found.previous, found.how) == ("2", "1", "external")
+    assert client.get_registered_model(registry.model).tags == before
+
+
+def test_lines_that_an_older_slipway_wrote_are_read(registry: Registry, client: MlflowClient) -> None:
+    old = {"at_ms": 5, "version": "1", "previous": None, "who": "ada", "why": "", "how": "promote"}
+    client.set_registered_model_tag(registry.model, f"slipway.promotion.{5:015d}", json.dumps(old))
+    client.set_registered_model_tag(
+        registry.model, "slipway.seen", json.dumps({"version": "1", "stage": "1", "alias": "1"})
+    )
+    move_stage(client, registry.model, "2")
+
+    registry.notice_external()
+
+    assert [(line.version, line.exact) for line in registry.history()] == [("1", True), ("2", True)]
+
+
+def test_the_description_of_a_version_in_stage_production_is_left_alone(
+    registry: Registry, client: MlflowClient
+) -> None:
+    """MLflow would stamp it, and of two in that stage it would be the one that was moved there last."""
+    move_stage(client, registry.model, "1")
+    before = registry.get("1").last_updated_timestamp
+
+    registry.describe(registry.get("1"), "other words")
+    registry.describe(registry.get("2"), "other words")
+
+    assert (registry.get("1").description, registry.get("2").description) == ("made by a test", "other words")
+    assert registry.get("1").last_updated_timestamp == before
