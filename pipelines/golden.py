@@ -108,7 +108,7 @@ def asked(model: PyFuncModel, rows: pd.DataFrame) -> dict[str, Array]:
     """What a loaded version says of `rows`, by method: as MLflow asks it, and its probabilities where it has them."""
     found = {"predict": np.asarray(model.predict(rows))}
     try:
-        raw = model.get_raw_model()
+        raw = model.get_raw_model()  # type: ignore[no-untyped-call]  # MLflow does not say
     except NotImplementedError:
         return found
     return found | ({"predict_proba": np.asarray(raw.predict_proba(rows))} if hasattr(raw, "predict_proba") else {})

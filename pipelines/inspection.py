@@ -1,40 +1,118 @@
-"""Look at versions as the gate needs them: the current Production on given rows, a version on its own example.
+"""Look at versions as the gate needs them: figures, lineage and signatures of a version and of the current Production.
 
-`gate.py` judges; this module only fetches what it judges by.
+`gate.py` judges; this module only fetches what it judges by. What needs the version's files is in `rehearsal.py`.
 """
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import pandas as pd
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mlflow import MlflowClient
-from mlflow.entities import RunData
+from mlflow.entities import FileInfo, RunData
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
-from pipelines import data, gate, lineage, tracking
+from pipelines import compatibility, data, gate, lineage, pushed, tracking
 from pipelines.data import Rows, Schema
 from pipelines.gate import Check, Rival, Verdict
-from pipelines.registry import Registry, unless_missing
+from pipelines.registry import unless_missing
+from pipelines.rehearsal import NEEDING_FILES, not_tried, rehearse
 from pipelines.scores import answers, scores
-from pipelines.settings import Evaluate
+from pipelines.settings import CheckName, Evaluate, Promote
 
+PATCH = "lineage/uncommitted.patch"
 TEST_TAG = "slipway.test.md5"
 """The md5 of the file of test rows that a run's `test_` metrics were measured on; `evaluate` writes both."""
 
 
-def inspect(registry: Registry, version: ModelVersion, current: ModelVersion | None, params: Evaluate) -> Verdict:
-    """The gate's verdict on moving `version` to where `current` is now."""
-    name = f"test_{params.metric}"
+@dataclass(frozen=True)
+class Terms:
+    """What a version has to fulfil."""
+
+    evaluate: Evaluate
+    promote: Promote
+    key: Ed25519PrivateKey | None = None
+    """The one that signs here; without it signatures are not checked."""
+    allow_signature_change: bool = False
+
+
+def inspect(version: ModelVersion, current: ModelVersion | None, terms: Terms) -> Verdict:
+    """The gate's verdict on moving `version` to where `current` is now; every check is made, required or not."""
     measured = _measured(version)
+    another = None if current is None or current.version == version.version else current
+    tags = measured.tags | version.tags
+    url = tags.get("slipway.data.url", "")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "version"
+        lost = _fetch(version, folder)
+        checks = [
+            *_figures(measured, another, terms.evaluate),
+            _signature(folder, another, allowed=terms.allow_signature_change),
+            gate.lineage(tags, patch_kept=_patch_kept(version, tags)),
+            gate.pushed(url, pushed.missing(url) if url else None),
+            *(
+                not_tried(lost, ("manifest", *NEEDING_FILES))
+                if lost
+                else rehearse(folder, version, terms.key, latency_ms=terms.promote.latency_ms)
+            ),
+        ]
+    return gate.requiring(checks, terms.promote.require)
+
+
+def _fetch(version: ModelVersion, folder: Path) -> str:
+    """Why its files cannot be had; empty when they are in `folder`. MlflowException when the server is down."""
+    try:
+        tracking.fetch(f"models:/{version.name}/{version.version}", folder)
+    except MlflowException as refused:
+        if refused.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+            raise
+        return "the registry has lost its files"
+    except Exception as cause:  # noqa: BLE001 - the files' own server fails in its own way
+        return f"its files cannot be had ({type(cause).__name__})"
+    return "" if (folder / "MLmodel").is_file() else "the registry has lost its files"
+
+
+def _figures(measured: RunData, another: ModelVersion | None, params: Evaluate) -> list[Check]:
+    name = f"test_{params.metric}"
     value = measured.metrics.get(name)
     if value is None:
-        return Verdict(
-            checks=[Check(name="floor", passed=False, detail=f"its run has no metric {name}; was it evaluated?")]
-        )
-    another = None if current is None or current.version == version.version else current
+        lacking = f"its run has no metric {name}; was it evaluated?"
+        return [
+            Check(name="floor", passed=False, detail=lacking),
+            Check(name="no step back", passed=False, detail="not compared, for it was not measured"),
+        ]
     rival = None if another is None else _rival(another, measured.tags.get(TEST_TAG), params.metric)
-    return Verdict(checks=[*gate.judge(value, rival, params).checks, _predicts(registry.model, version.version)])
+    return gate.judge(value, rival, params).checks
+
+
+def _signature(folder: Path, another: ModelVersion | None, *, allowed: bool) -> Check:
+    name: CheckName = "signature"
+    if another is None:
+        return Check(name=name, passed=True, detail="no other version is Production")
+    former = unless_missing(lambda: Model.load(f"models:/{another.name}/{another.version}"))
+    if former is None or former.signature is None:
+        why_not = "the registry has lost it" if former is None else "it has none"
+        return Check(name=name, passed=True, detail=f"cannot be compared with version {another.version}'s: {why_not}")
+    new = Model.load(str(folder)).signature if (folder / "MLmodel").is_file() else None
+    if new is None:
+        return gate.signature(["it has no signature"], another.version, allowed=allowed)
+    return gate.signature(compatibility.breaks(former.signature, new), another.version, allowed=allowed)
+
+
+def _patch_kept(version: ModelVersion, tags: dict[str, str]) -> bool:
+    """The uncommitted change lies with the training's parent run; a run of one's own may have it too."""
+    if tags.get("slipway.git.dirty") != "true" or tags.get("slipway.git.patch") != "attached":
+        return False
+    runs = [run for run in (tags.get("mlflow.parentRunId"), version.run_id) if run]
+    return any(file.path == PATCH for run in runs for file in _listed(run))
+
+
+def _listed(run_id: str) -> list[FileInfo]:
+    return unless_missing(lambda: MlflowClient().list_artifacts(run_id, "lineage")) or []
 
 
 def rival_on(rows: Rows, schema: Schema, current: ModelVersion, metric: str) -> Rival:
@@ -74,16 +152,3 @@ def _measured(version: ModelVersion) -> RunData:
     run_id = version.run_id
     run = unless_missing(lambda: MlflowClient().get_run(run_id)) if run_id else None
     return RunData() if run is None else run.data
-
-
-def _predicts(model: str, version: str) -> Check:
-    """Does it load as serving will load it, and answer its own example?"""
-    name = "answers its example"
-    try:
-        loaded = mlflow.pyfunc.load_model(f"models:/{model}/{version}")
-        if loaded.input_example is None:
-            return Check(name=name, passed=True, detail="it loads; it has no example to try")
-        answer = loaded.predict(loaded.input_example)
-    except Exception as cause:  # noqa: BLE001 - whatever it fails with, it is not fit to be served
-        return Check(name=name, passed=False, detail=f"{type(cause).__name__}: {str(cause).splitlines()[0][:200]}")
-    return Check(name=name, passed=True, detail=f"{len(answer)} rows")

@@ -12,8 +12,10 @@ import hashlib
 import json
 import shlex
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -29,6 +31,16 @@ FILE = "slipway-manifest.json"
 SIGNATURE = "slipway-manifest.sig"
 APART = frozenset({FILE, SIGNATURE, "registered_model_meta"})
 """Not in it: what says it, and what MLflow adds as it downloads."""
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """What a manifest says of the files beside it. `passed`: they are those, and signed where there is a key."""
+
+    passed: bool
+    detail: str
+    altered: bool = False
+    """They are not what somebody vouched for, and should not be opened."""
 
 
 def main() -> None:
@@ -82,6 +94,45 @@ def verify(version: ModelVersion) -> None:
             f"the files of {version.name} version {version.version} have changed since its manifest was written; where "
             f"they are right as they are: python -m pipelines.manifest {shlex.quote(version.name)} {version.version}"
         )
+
+
+def vouched(folder: Path, version: ModelVersion, key: Ed25519PrivateKey | None) -> Vouched:
+    """Of the version's files in `folder`, as serving will look at them; `key` is the one that signs here."""
+    again = f"`python -m pipelines.manifest {shlex.quote(version.name)} {version.version}`"
+    path, tag = folder / FILE, version.tags.get(TAG)
+    if tag is None and not path.exists():
+        return Vouched(passed=False, detail=f"it has none; {again} writes it")
+    content = path.read_bytes() if path.exists() else b""
+    files = hashes(folder)
+    if hashlib.sha256(content).hexdigest() != tag or written(files) != content:
+        name = _first_difference(files, content)
+        return Vouched(False, f"{name}; where the files are right as they are, {again} writes it anew", altered=True)
+    return _signed(folder, content, key, f"{len(files)} files, as it says", again)
+
+
+def _first_difference(files: dict[str, str], content: bytes) -> str:
+    """Between the files and what the manifest says of them; where there is none, its tag names another manifest."""
+    try:
+        told = json.loads(content)["files"]
+        name = min(name for name in told.keys() | files.keys() if told.get(name) != files.get(name))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{FILE} is not the one that the tag {TAG} names"
+    if name not in files:
+        return f"the file {name!r} is missing"
+    return f"the file {name!r} {'has changed since' if name in told else 'is not in it'}"
+
+
+def _signed(folder: Path, content: bytes, key: Ed25519PrivateKey | None, said: str, again: str) -> Vouched:
+    path = folder / SIGNATURE
+    if key is None:
+        return Vouched(True, f"{said}; {'signed, but no key is here to check that' if path.exists() else 'not signed'}")
+    if not path.exists():
+        return Vouched(False, f"{said}, but not signed, and there is a key; {again} signs it")
+    try:
+        key.public_key().verify(path.read_bytes(), content)
+    except InvalidSignature:
+        return Vouched(False, f"{said}, but signed by another key than this one; {again} signs it anew", altered=True)
+    return Vouched(True, f"{said}; signed by the key that is here")
 
 
 def hashes(folder: Path) -> dict[str, str]:

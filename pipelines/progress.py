@@ -1,8 +1,11 @@
 """What a person sees while a stage works: plain sentences and tables, on standard error so that output stays clean."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 # Not 80 columns where nobody looks: a table that wraps is hard to read and to grep. No markup: [mm] in a name is none.
 _width = None if sys.stderr.isatty() else 120
@@ -12,3 +15,16 @@ _console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, w
 def say(what: object) -> None:
     """Print a line or a rich table."""
     _console.print(what)
+
+
+@contextmanager
+def following(seconds: float) -> Iterator[Callable[[float, str], None]]:
+    """A bar over `seconds`, where there is a terminal: call it with the seconds that are left and a few words."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_console, transient=True, disable=not _console.is_terminal) as progress:
+        task = progress.add_task("", total=seconds)
+
+        def show(left: float, words: str) -> None:
+            progress.update(task, completed=seconds - max(left, 0.0), description=words)
+
+        yield show

@@ -1,94 +1,154 @@
-"""Decide which version is Production. A command, not a stage: it changes the world.
+"""Decide which version is Production, and which is tried beside it. A command, not a stage: it changes the world.
 
-python -m pipelines.promote [best|VERSION] [--reason WHY]   gate first; `best` is what `register` made last
-python -m pipelines.promote rollback [--reason WHY]         the version that was Production before
-python -m pipelines.promote history                         who moved what, when and why
+python -m pipelines.promote [best|VERSION]        gate first; `best` is what `register` made last
+python -m pipelines.promote rollback              the version that was Production before; no gate
+python -m pipelines.promote history [--at TIME]   who moved what, when and why; what was Production at a time
+python -m pipelines.promote --shadow VERSION      it hears a copy of every request and answers nobody
+python -m pipelines.promote --canary VERSION --percent 10   gate first; it answers a share of the callers
+python -m pipelines.promote watch                 wait for serving's verdict on the candidate, then promote or reject it
+python -m pipelines.promote reject                end the trial; --no-candidate ends it without a verdict
 """
 
-import argparse
-import getpass
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from rich.table import Table
+from mlflow.exceptions import MlflowException
 
-from pipelines import tracking
-from pipelines.errors import GateRefused, UnknownVersion, run
-from pipelines.inspection import inspect
+from pipelines import command_line, history, keys, tracking, trial, trials, watch
+from pipelines.command_line import MINUTES, REQUESTS, Words
+from pipelines.decision import Options, Order, decide, now_ms, who
+from pipelines.errors import NoCandidate, Undecided, UnknownVersion, run
+from pipelines.history import ROLLBACK, Promotion
 from pipelines.progress import say
 from pipelines.records import VERSION, Registered
-from pipelines.registry import Promotion, Registry
+from pipelines.registry import Registry
 from pipelines.settings import Params, load_params, load_settings
+from pipelines.trial import Trial
+from pipelines.watch import Limits
 
 
 def main() -> None:
-    words = _words()
-    params = load_params()
-    tracking.connect(load_settings())
+    words = command_line.read(__doc__)
+    params, settings = load_params(), load_settings()
+    tracking.connect(settings)
     registry = Registry(MlflowClient(), words.model or params.register_.model)
-    registry.notice_external()
-    if words.what == "history":
-        say(_history(registry))
-    elif words.what == "rollback":
+    options = Options(words.dry_run, words.allow_signature_change, keys.load(settings.signing_key))
+    if not options.dry_run and words.command != "history":
+        registry.notice_external()
+    if words.command == "history":
+        show_history(registry, words.at)
+    elif words.command == "promote":
+        promote(registry, _wanted(registry, words.wanted), params, why=words.reason, options=options)
+    elif words.command == "rollback":
         rollback(registry, why=words.reason)
+    elif words.command == "watch":
+        servers = words.serving or [url.strip() for url in settings.serving_url.split(",")]
+        conclude(registry, params, servers, _limits(words), Order("promote", words.reason, options))
     else:
-        promote(registry, _wanted(registry, words.what), params, why=words.reason)
+        _try_out(registry, params, words, options)
 
 
-def _words() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="best", help="best, a version's number, rollback or history")
-    parser.add_argument("--reason", default="", help="why; kept in the history")
-    parser.add_argument("--model", help="registered name, where it is not params.yaml's register.model")
-    return parser.parse_args()
+def _try_out(registry: Registry, params: Params, words: Words, options: Options) -> None:
+    if words.command == "canary":
+        order = Order("canary", words.reason, options)
+        trials.canary(registry, _wanted(registry, words.wanted), params, words.percent or 0, order)
+    elif words.command == "shadow":
+        trials.shadow(registry, _wanted(registry, words.wanted), words.reason)
+    elif words.command == "reject":
+        trials.reject(registry, trials.candidate(registry, words.version), words.reason)
+    else:
+        registry.end_trial()
+        say(f"promote: {registry.model} has no candidate")
 
 
-def promote(registry: Registry, version: ModelVersion, params: Params, *, why: str) -> None:
-    """Move `version` to Production; GateRefused names the checks that failed, and nothing has changed then."""
+def promote(
+    registry: Registry, version: ModelVersion, params: Params, *, why: str, options: Options | None = None
+) -> None:
+    """Move `version` to Production; GateRefused names the checks that failed, and nothing has been moved then."""
+    order = Order("promote", why, options or Options())
     current = registry.production()
-    verdict = inspect(registry, version, current, params.evaluate)
-    for check in verdict.checks:
-        say(f"promote: {'pass' if check.passed else 'FAIL'}  {check.name}: {check.detail}")
-    if not verdict.passed:
-        raise GateRefused(f"version {version.version} stays out of Production: {verdict.refusal}")
-    if current is not None and current.version == version.version:
+    decide(registry, version, current, params, order)
+    already = current is not None and current.version == version.version
+    if order.options.dry_run:
+        would = "already is" if already else "would become"
+        say(f"promote: version {version.version} of {registry.model} {would} Production; nothing was changed")
+        return
+    if already:
         registry.align(version)
         say(f"promote: version {version.version} of {registry.model} already is Production")
-        return
-    _move(registry, version, current, why=why, how="promote")
+    else:
+        _move(registry, version, current, why=why, how="promote")
+    trials.end_if_of(registry, version.version)
 
 
 def rollback(registry: Registry, *, why: str) -> None:
     """Make the former Production version Production again; no gate, for this is how one gets out of trouble."""
     current = registry.production()
-    promoted = [
-        line for line in registry.history() if current and line.version == current.version and line.how != "rollback"
-    ]
-    # Not simply the line before: two rollbacks in a row must not return to the version that was fled from.
-    target = promoted[-1].previous if promoted else None
+    target = history.former(registry.history(), None if current is None else current.version)
     if target is None:
         raise UnknownVersion(f"{registry.model} has no earlier Production to go back to")
-    _move(registry, registry.get(target), current, why=why, how="rollback")
+    _move(registry, registry.get(target), current, why=why, how=ROLLBACK)
+    registry.end_trial()
+
+
+def conclude(registry: Registry, params: Params, servers: list[str], limits: Limits, order: Order) -> None:
+    """Watch the candidate and do what serving's verdict says. Undecided: there was none, and nothing has changed."""
+    found = trials.candidate(registry)
+    registry.get(found.version)
+    watched = watch.watch(servers, registry.model, found, limits, still=lambda: _still(registry, found))
+    outcome = watched.outcome
+    if outcome.kind == "nothing":
+        raise Undecided(f"no verdict on {found.shown}, nothing was changed: {outcome.reason}")
+    if not _is_of(registry.candidate(), found):
+        raise NoCandidate(f"{found.shown}, is no candidate any more; nothing was changed")
+    options = replace(order.options, traffic=watched.heard)
+    if outcome.kind == "reject":
+        trials.reject(registry, found, outcome.reason, options)
+        return
+    why = f"{order.why}; {outcome.reason}" if order.why else outcome.reason
+    promote(registry, registry.get(found.version), params, why=why, options=options)
+
+
+def show_history(registry: Registry, at_ms: int | None) -> None:
+    line = registry.unrecorded()
+    if line is not None:
+        registry.notice_external()
+    lines = registry.history()
+    if at_ms is None:
+        say(history.table(registry.model, lines))
+    else:
+        say(history.told(registry.model, history.at(lines, at_ms), at_ms))
 
 
 def _move(registry: Registry, version: ModelVersion, current: ModelVersion | None, *, why: str, how: str) -> None:
     previous = None if current is None else current.version
-    now_ms = int(time.time() * 1000)
-    registry.promote(Promotion(now_ms, version.version, previous, _who(), why, how))
+    registry.promote(Promotion(now_ms(), version.version, previous, who(), why, how))
     say(
         f"promote: version {version.version} of {registry.model} is Production"
         + (f", version {previous} archived" if previous else "")
     )
 
 
-def _who() -> str:
+def _still(registry: Registry, found: Trial) -> bool:
+    """A registry that does not answer now is asked again at the end."""
     try:
-        return getpass.getuser()
-    except (ImportError, KeyError, OSError):  # the user of a container may have a number and no name
-        return "unknown"
+        return _is_of(registry.candidate(), found)
+    except MlflowException:
+        return True
+
+
+def _is_of(tag: str | None, found: Trial) -> bool:
+    """Another percent is no other trial."""
+    try:
+        now = trial.read(tag)
+    except NoCandidate:
+        return False
+    return now is not None and now.is_trial_of(found.version, found.since_ms)
+
+
+def _limits(words: Words) -> Limits:
+    return Limits(words.minutes or MINUTES, REQUESTS if words.requests is None else words.requests)
 
 
 def _wanted(registry: Registry, what: str) -> ModelVersion:
@@ -102,23 +162,6 @@ def _wanted(registry: Registry, what: str) -> ModelVersion:
     if not versions:
         raise UnknownVersion(f"{registry.model} has no version yet; `dvc repro` makes one")
     return versions[0]
-
-
-def _history(registry: Registry) -> Table:
-    table = Table(title=f"Production of {registry.model}", title_justify="left")
-    columns: dict[str, Callable[[Promotion], str]] = {
-        "when": lambda line: datetime.fromtimestamp(line.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        "version": lambda line: line.version,
-        "from": lambda line: line.previous or "-",
-        "who": lambda line: line.who,
-        "how": lambda line: line.how,
-        "why": lambda line: line.why,
-    }
-    for name in columns:
-        table.add_column(name)
-    for line in registry.history():
-        table.add_row(*(show(line) for show in columns.values()))
-    return table
 
 
 if __name__ == "__main__":

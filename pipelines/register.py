@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _complete(registry: Registry, version: ModelVersion, best: Trained) -> bool:
-    """What is made of the held-out rows: golden sample and twin. What is there already stays, for the model is the same.
+    """What is made of the held-out rows, golden sample and twin. What is there stays, for the model is the same.
 
     True when the version's files may have changed."""
     copied = version.tags.get(twin.TAG, "").startswith(twin.PUBLISHED)

@@ -6,6 +6,7 @@ python -m pipelines.twin NAME VERSION [--rows FILE.parquet|FILE.npy]   (without 
 
 import argparse
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version as installed
@@ -92,6 +93,31 @@ def _publish(version: ModelVersion, rows: Rows | None, convert: Convert) -> str:
         _write(made, exported, measured, version.tags.get("slipway.data.md5"))
         MlflowClient().log_model_artifacts(model_id, str(made))
     return f"{PUBLISHED}, largest difference {measured.largest_relative:.1e} on {measured.rows} rows"
+
+
+def read(folder: Path) -> Runner | None:
+    """The twin in a version's folder, ready to be asked; None without one. NoTwin where what is there is none."""
+    import onnx
+
+    if not (folder / CARD).is_file():
+        return None
+    try:
+        card = json.loads((folder / CARD).read_text())
+        inputs = tuple(_given(each) for each in card["inputs"])
+        return Runner(Exported(onnx.load(str(folder / GRAPH)), inputs, card["outputs"], card["parity"]["converter"]))
+    except Exception as reason:  # ONNX Runtime's own errors have no base class of theirs
+        raise NoTwin(f"{GRAPH} and {CARD} are no twin: {_line(reason)}") from reason
+
+
+def _given(told: dict[str, Any]) -> Input:
+    columns = told.get("columns")
+    return Input(
+        told["name"],
+        told["dtype"],
+        columns=None if columns is None else tuple(columns),
+        tensor=told.get("tensor"),
+        missing=told.get("missing"),
+    )
 
 
 def _model_id(version: ModelVersion) -> str:

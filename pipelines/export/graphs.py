@@ -39,8 +39,14 @@ class Runner:
         )
 
     def ask(self, rows: Rows) -> dict[str, Array]:
+        return self.run(self.fed(rows))
+
+    def fed(self, rows: Rows) -> Mapping[str, Array]:
+        return feeds(self._exported.inputs, rows)
+
+    def run(self, fed: Mapping[str, Array]) -> dict[str, Array]:
         outputs = self._exported.outputs
-        found = self._session.run(list(outputs.values()), feeds(self._exported.inputs, rows))
+        found = self._session.run(list(outputs.values()), fed)
         return dict(zip(outputs, (np.asarray(values) for values in found), strict=True))
 
 

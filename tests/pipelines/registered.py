@@ -10,10 +10,19 @@ from sklearn.linear_model import LogisticRegression
 
 from pipelines import promote
 from pipelines.registry import Registry
-from pipelines.settings import Params, load_params
+from pipelines.settings import CheckName, Params, load_params
 from tests.servers import ROOT
 
-PARAMS = load_params(ROOT / "params.yaml")
+FULL = load_params(ROOT / "params.yaml", changes=["promote.latency_ms=1000000"])
+"""Every check is required; how quick the machine is says nothing here."""
+
+
+def requiring(*names: CheckName) -> Params:
+    return FULL.model_copy(update={"promote": FULL.promote.model_copy(update={"require": list(names)})})
+
+
+PARAMS = requiring("floor", "no step back", "signature", "answers its example")
+"""For versions that no pipeline has made."""
 VALUES = (0.95, 0.96, 0.97, 0.5)
 
 
@@ -36,6 +45,24 @@ def a_registry(client: MlflowClient, name: str) -> Registry:
             )
         registry.create(source=info.model_uri, run_id=run.info.run_id, tags={}, description="made by a test")
     return registry
+
+
+def copy_of(client: MlflowClient, model: str, name: str, **tags: str) -> Registry:
+    """Version 1 of `model` as version 1 of `name` too: the same files and run; a tag set to nothing is left out."""
+    first = client.get_model_version(model, "1")
+    changed = {f"slipway.{tag.replace('_', '.')}": value for tag, value in tags.items()}
+    registry = Registry(client, name)
+    kept = {tag: value for tag, value in (first.tags | changed).items() if value}
+    registry.create(source=str(first.source), run_id=str(first.run_id), tags=kept, description="made by a test")
+    return registry
+
+
+def state(client: MlflowClient, name: str) -> object:
+    """Everything the registry says of a model, and the artifacts of its versions' runs."""
+    registered = client.get_registered_model(name)
+    versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda version: version.version)
+    reports = [[file.path for file in client.list_artifacts(str(each.run_id), "promotion")] for each in versions]
+    return str(dict(registered)), [str(dict(version)) for version in versions], reports
 
 
 def to_production(registry: Registry, version: str, params: Params = PARAMS, why: str = "") -> None:

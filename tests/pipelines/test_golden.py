@@ -26,7 +26,9 @@ def kept(sample: golden.Golden, folder: Path) -> golden.Golden:
     return golden.read(folder)
 
 
-@given(rows=st.lists(st.tuples(NUMBERS, st.integers(-(2**63), 2**63 - 1), TEXTS, st.booleans()), min_size=1, max_size=9))
+@given(
+    rows=st.lists(st.tuples(NUMBERS, st.integers(-(2**63), 2**63 - 1), TEXTS, st.booleans()), min_size=1, max_size=9)
+)
 def test_numbers_texts_and_gaps_come_back_as_they_were(
     rows: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -147,9 +149,7 @@ def test_a_version_that_was_not_made_here_gets_one_by_a_command(
         (["--rows", "nowhere.parquet"], "there is no file nowhere.parquet"),
     ],
 )
-def test_rows_that_are_not_there_are_named(
-    registry: Registry, trained: Workspace, words: list[str], says: str
-) -> None:
+def test_rows_that_are_not_there_are_named(registry: Registry, trained: Workspace, words: list[str], says: str) -> None:
     said = trained.run("pipelines.golden", registry.model, "2", *words, fails=True)
 
     assert said.strip().splitlines()[-1] == f"pipelines.golden: {says}"

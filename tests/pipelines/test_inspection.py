@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from pipelines import data, lineage
 from pipelines.data import Column, Rows, Schema
 from pipelines.gate import Verdict
-from pipelines.inspection import TEST_TAG, inspect, rival_on
+from pipelines.inspection import TEST_TAG, Terms, inspect, rival_on
 from pipelines.registry import Registry
 from tests.pipelines.registered import PARAMS
 from tests.servers import free_port
@@ -23,7 +23,7 @@ ROWS = pd.DataFrame({"age": [0.0, 1.0] * 10, "bought": [0, 1] * 10})
 
 
 def against(registry: Registry, version: str, current: str) -> Verdict:
-    return inspect(registry, registry.get(version), registry.get(current), PARAMS.evaluate)
+    return inspect(registry.get(version), registry.get(current), Terms(PARAMS.evaluate, PARAMS.promote))
 
 
 def measured_on(client: MlflowClient, registry: Registry, version: str, test_md5: str | None) -> None:

@@ -1,22 +1,31 @@
 """params.yaml: read, changed from the command line, refused by name."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from pipelines.errors import BadParams
-from pipelines.settings import load_params
+from pipelines.settings import CheckName, load_params
 from tests.servers import ROOT
 
 PARAMS = ROOT / "params.yaml"
 
 
-def test_every_section_is_a_stage_and_every_stage_a_section() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+def test_every_section_is_a_stage_and_every_stage_a_section_but_for_the_command_at_the_end() -> None:
+    stages = [*yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"], "promote"]
 
-    assert list(yaml.safe_load(PARAMS.read_text())) == list(stages)
+    assert list(yaml.safe_load(PARAMS.read_text())) == stages
     assert all((ROOT / f"pipelines/{stage}.py").is_file() for stage in stages)
+
+
+def test_params_of_before_the_promote_section_require_every_check(tmp_path: Path) -> None:
+    tree = yaml.safe_load(PARAMS.read_text())
+    shown = tree.pop("promote")["require"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
+
+    assert load_params(tmp_path / "params.yaml").promote.require == list(get_args(CheckName)) == shown
 
 
 def test_a_change_wins_over_the_file() -> None:
@@ -34,6 +43,7 @@ def test_a_change_wins_over_the_file() -> None:
         ("train.seed=often", "train.seed: Input should be a valid integer"),
         ("prepare.test_share=1.5", "prepare.test_share: Input should be less than 1"),
         ("evaluate.metric=luck", "evaluate.metric: Input should be 'accuracy'"),
+        ("promote.require=[luck]", "promote.require.0: Input should be 'floor'"),
         ("register.model=a/b", "register.model: String should match"),
         ("seed", "'seed' is not of the form section.name=value"),
         ("train.seed", "'train.seed' is not of the form section.name=value"),
