@@ -6,14 +6,17 @@ PipelineError
 ├── BadKey           the file of the signing key is not one
 ├── BadData          the data does not fit what was said of it
 ├── BadSource        there is no data where ingest looks
+├── Differs          a version was made again and is not the same
 ├── FilesChanged     a version's files are not those of its manifest
 ├── GateRefused      a version may not become Production
 ├── NoCandidate      there is no candidate, or no longer this one
 ├── NoGolden         a version has no golden sample, or none can be made of these rows
 ├── NoTwin           a model's ONNX twin cannot be made, or differs from it
-├── StageFailed      DVC could not finish; the stage has said why
+├── NotReproducible  something that a version was made from is not there any more
+├── StageFailed      DVC could not finish, or a stage; it has said why
 ├── Undecided        watching a candidate ended without a verdict
-└── UnknownVersion   the registry has no such version
+├── UnknownData      no run and no version has seen this data
+└── UnknownVersion   the registry has no such version, or MLflow no such run
 """
 
 import sys
@@ -39,6 +42,9 @@ class BadData(PipelineError): ...
 class BadSource(PipelineError): ...
 
 
+class Differs(PipelineError): ...
+
+
 class FilesChanged(PipelineError): ...
 
 
@@ -54,10 +60,16 @@ class NoGolden(PipelineError): ...
 class NoTwin(PipelineError): ...
 
 
+class NotReproducible(PipelineError): ...
+
+
 class StageFailed(PipelineError): ...
 
 
 class Undecided(PipelineError): ...
+
+
+class UnknownData(PipelineError): ...
 
 
 class UnknownVersion(PipelineError): ...

@@ -1,4 +1,7 @@
-"""Where a run came from: code, data, parameters, environment. Written as tags that nothing ever interprets, only shows.
+"""Where a run came from: code, data, parameters, environment. Written as tags; `reproduce` goes back by them.
+
+python -m pipelines.lineage VERSION      version, run, commit, data and environment, and what of it can be had here
+python -m pipelines.lineage --data MD5   every run and version that saw this data, and which one serves
 
 The identity of data is DVC's md5, not MLflow's dataset digest, which reads 10,000 rows at most.
 """
@@ -13,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.data import without_secrets
+from pipelines.errors import run
 from pipelines.settings import Params
 
 LOCK = Path("requirements/pipelines.txt")
 WRITTEN_BY_RUNS = ("dvc.lock",)
 """A run changes these itself; they do not make its code dirty."""
-SECRETS = (".env*", "*.pem", "*.key")
+SECRETS = (".env*", "*/.env*", "*.pem", "*.key")
 """Never part of a patch: it is published with the run."""
 LARGEST_PATCH = 5_000_000
 
@@ -28,6 +32,8 @@ class Lineage:
     """Everything a version says about its origin."""
 
     commit: str
+    tree: str
+    """What git calls the files as they were run, the uncommitted change included; empty without git."""
     patch: bytes
     """The uncommitted change; empty when there is none, and when it is too large to be kept."""
     patch_bytes: int
@@ -47,6 +53,7 @@ class Lineage:
         patch = {"slipway.git.patch": "attached" if self.patch else too_large} if self.dirty else {}
         return patch | {
             "slipway.git.commit": self.commit,
+            "slipway.git.tree": self.tree,
             "slipway.git.dirty": str(self.dirty).lower(),
             "slipway.data.md5": self.data_md5,
             "slipway.data.url": self.data_url,
@@ -57,10 +64,11 @@ class Lineage:
 
 def trace(raw: Path, params: Params, *, folder: Path = Path()) -> Lineage:
     """The lineage of a run made now in `folder` from the raw data file `raw`."""
-    commit, patch = _commit(folder), _patch(folder)
+    patch, tree = change(folder)
     md5 = file_md5(folder / raw)
     return Lineage(
-        commit=commit,
+        commit=_commit(folder),
+        tree=tree,
         patch=patch if len(patch) <= LARGEST_PATCH else b"",
         patch_bytes=len(patch),
         data_md5=md5,
@@ -97,8 +105,11 @@ def _commit(folder: Path) -> str:
     return _git(folder, "rev-parse", "--verify", "--quiet", "HEAD").decode().strip() or "unknown"
 
 
-def _patch(folder: Path) -> bytes:
-    """What `git apply` needs to make HEAD into this work tree, new files included. Leaves the repository alone."""
+def change(folder: Path) -> tuple[bytes, str]:
+    """What `git apply` needs to make HEAD into this work tree, new files included, and git's name for the result.
+
+    Leaves the repository alone. A patch's bytes differ from clone to clone; the tree's name does not.
+    """
     theirs = _git(folder, "rev-parse", "--path-format=absolute", "--git-path", "objects").decode().strip()
     with tempfile.TemporaryDirectory() as scratch:
         # Not into the repository's own objects: `git add` copies every new file, however large.
@@ -109,10 +120,12 @@ def _patch(folder: Path) -> bytes:
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": theirs,
         }
         _git(folder, "read-tree", "HEAD", env=own)
-        _git(folder, "add", "--all", env=own)
-        unless = [f":(exclude){name}" for name in (*WRITTEN_BY_RUNS, *SECRETS)]
+        _git(
+            folder, "add", "--all", "--", ".", *(f":(exclude){name}" for name in (*WRITTEN_BY_RUNS, *SECRETS)), env=own
+        )
         plain = ["--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/"]
-        return _git(folder, "diff", "--cached", "--binary", *plain, "HEAD", "--", ".", *unless, env=own)
+        patch = _git(folder, "diff", "--cached", "--binary", *plain, "HEAD", env=own)
+        return patch, _git(folder, "write-tree", env=own).decode().strip()
 
 
 def _git(folder: Path, *words: str, env: dict[str, str] | None = None) -> bytes:
@@ -121,3 +134,13 @@ def _git(folder: Path, *words: str, env: dict[str, str] | None = None) -> bytes:
         return subprocess.run(["git", *words], cwd=folder, env=env, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return b""
+
+
+def main() -> None:
+    from pipelines import ancestry  # what is above is imported by every stage, and must stay light
+
+    ancestry.main(__doc__)
+
+
+if __name__ == "__main__":
+    run(main)

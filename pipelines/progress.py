@@ -1,8 +1,9 @@
-"""What a person sees while a stage works: plain sentences and tables, on standard error so that output stays clean."""
+"""What a person sees: progress on standard error, so that output stays clean; what was asked for on standard output."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -10,11 +11,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 # Not 80 columns where nobody looks: a table that wraps is hard to read and to grep. No markup: [mm] in a name is none.
 _width = None if sys.stderr.isatty() else 120
 _console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, width=_width)
+_answers = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else 120)
 
 
 def say(what: object) -> None:
     """Print a line or a rich table."""
     _console.print(what)
+
+
+def show(what: object) -> None:
+    """Print what a command was asked for, on standard output."""
+    _answers.print(what)
+
+
+def moment(at_ms: int | None) -> str:
+    """A time in milliseconds since 1970 as people read it."""
+    return "-" if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @contextmanager

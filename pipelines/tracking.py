@@ -31,6 +31,8 @@ from mlflow.types import Schema as Columns
 from sklearn.pipeline import Pipeline
 
 from pipelines.data import RAW, Schema
+from pipelines.inputs import FILE as INPUTS
+from pipelines.inputs import Inputs
 from pipelines.lineage import Lineage
 from pipelines.records import Registered, Runs
 from pipelines.settings import Settings
@@ -51,16 +53,21 @@ QUIET = {
 
 
 def connect(settings: Settings) -> None:
-    """Point MLflow at the server; inside `mlflow run` the experiment is already chosen."""
+    """Point MLflow at the server and the experiment; inside `mlflow run` that is already chosen."""
+    reach(settings)
+    if "MLFLOW_RUN_ID" in os.environ:
+        os.environ.pop("MLFLOW_EXPERIMENT_NAME", None)  # MLflow refuses a name beside the id that it has set itself
+    else:
+        mlflow.set_experiment(settings.mlflow_experiment_name)
+
+
+def reach(settings: Settings) -> None:
+    """Point MLflow at the server, for those who only look: choosing an experiment would make it."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer", category=UserWarning)
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
-    if "MLFLOW_RUN_ID" in os.environ:
-        os.environ.pop("MLFLOW_EXPERIMENT_NAME", None)  # MLflow refuses a name beside the id that it has set itself
-    else:
-        mlflow.set_experiment(settings.mlflow_experiment_name)
 
 
 @contextmanager
@@ -71,14 +78,14 @@ def run(name: str, tags: dict[str, str], *, nested: bool = False) -> Iterator[An
         yield active
 
 
-def log_lineage(lineage: Lineage) -> None:
-    """The tags, and the uncommitted change as an artifact where there is one."""
+def log_lineage(lineage: Lineage, inputs: Inputs) -> None:
+    """The tags, and as artifacts what the run was made from and git does not hold, and the uncommitted change."""
     mlflow.set_tags(lineage.tags())
-    if lineage.patch:
-        with tempfile.TemporaryDirectory() as folder:
-            patch = Path(folder) / "uncommitted.patch"
-            patch.write_bytes(lineage.patch)
-            mlflow.log_artifact(str(patch), "lineage")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / INPUTS).write_text(inputs.model_dump_json(indent=2))
+        if lineage.patch:
+            (Path(folder) / "uncommitted.patch").write_bytes(lineage.patch)
+        mlflow.log_artifacts(folder, "lineage")
 
 
 def log_dataset(frame: pd.DataFrame, schema: Schema, lineage: Lineage, *, context: str, source: str) -> None:

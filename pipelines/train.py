@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 
-from pipelines import candidates, data, lineage, pictures, tracking
+from pipelines import candidates, data, inputs, lineage, pictures, tracking
 from pipelines.candidates import Fitted, Job
 from pipelines.cli import stage_params
 from pipelines.data import About, Rows, Schema
@@ -53,7 +53,7 @@ def _train_all(
     parts = data.split(
         pd.read_parquet(data.TRAIN), share=params.train.validation_share, seed=params.train.seed, by_class=by_class
     )
-    tracking.log_lineage(origin)
+    tracking.log_lineage(origin, inputs.gather(params))
     mlflow.log_params({"source": about.source, "target": schema.target, "seed": params.train.seed})
     for part, context in zip(parts, ("training", "validation"), strict=True):
         tracking.log_dataset(part, schema, origin, context=context, source=about.source)

@@ -1,0 +1,156 @@
+"""Make a version, or a run, again from git and DVC, and say whether it is the same.
+
+python -m pipelines.reproduce VERSION|RUN [--model NAME] [--json FILE] [--keep] [--here]
+
+A git worktree at its commit with its uncommitted change, its raw data from DVC's remote, its locked environment and its
+parameters; then the same stages against an MLflow of their own. Nothing here or in the registry is changed. Exit code 0
+only when everything that was compared is equal.
+"""
+
+import argparse
+import hashlib
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+from mlflow import MlflowClient
+from rich.table import Table
+
+from pipelines import comparison, data, environment, rawdata, recorded, tracking, worktree
+from pipelines.comparison import Row, Verdict, identity
+from pipelines.errors import Differs, run
+from pipelines.lineage import LOCK
+from pipelines.progress import say, show
+from pipelines.recorded import Recorded
+from pipelines.rerun import STAGES, Again, Workplace
+from pipelines.settings import load_params, load_settings
+
+
+def main() -> None:
+    words = _words()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the worktree is removed then too
+    tracking.reach(load_settings())
+    client = MlflowClient()
+    original = recorded.find(client, words.model or load_params().register_.model, words.what)
+    say(f"reproduce: {original.name} is {original.candidate} of run {original.run.info.run_id}")
+    with _scratch(keep=words.keep) as folder:
+        verdict = reproduce(client, original, folder, keep=words.keep, here=words.here)
+    if words.json:
+        data.write_json(words.json, verdict.model_dump(mode="json"))
+    show(_table(verdict))
+    for note in verdict.notes:
+        show(f"note: {note}")
+    if not verdict.reproduced:
+        raise Differs(f"{original.name} is not reproduced: {verdict.refusal}")
+    show(f"{original.name} is reproduced: {len(verdict.rows)} of {len(verdict.rows)} equal")
+
+
+def _words() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", metavar="VERSION|RUN", help="a version's number, or the id of a run")
+    parser.add_argument("--model", help="registered name, where it is not params.yaml's register.model")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict there too")
+    parser.add_argument("--keep", action="store_true", help="leave the worktree, and say where it is")
+    parser.add_argument("--here", action="store_true", help="use this environment even if it is not the locked one")
+    return parser.parse_args()
+
+
+def reproduce(client: MlflowClient, original: Recorded, folder: Path, *, keep: bool, here: bool) -> Verdict:
+    """Everything happens in `folder`. Nothing is trained when the code or the data is not what it was."""
+    commit = original.tags["slipway.git.commit"]
+    with worktree.checked_out(commit, original.patch, folder / "worktree", keep=keep) as project:
+        say(f"reproduce: {commit[:12]} {'with its uncommitted change ' if original.patch else ''}in {project}")
+        rows = [*_code(original, project), *rawdata.bring(original.inputs.raw, project)]
+        notes = rawdata.notes(original.inputs.raw)
+        if not all(row.equal for row in rows):
+            return Verdict(of=original.name, rows=rows, notes=notes, not_tried=list(STAGES))
+        place = Workplace(project, _interpreter(original, project, folder, here=here), folder)
+        again = place.train(original.inputs.params)
+        rows += [*_origin(original, again), *_outcome(original, again)]
+        rows += _predictions(client, original, place)
+    return Verdict(of=original.name, rows=rows, notes=notes, not_tried=[])
+
+
+def _code(original: Recorded, project: Path) -> list[Row]:
+    lock = hashlib.sha256((project / LOCK).read_bytes()).hexdigest()
+    return [
+        identity("commit", original.tags["slipway.git.commit"], worktree.head(project)),
+        identity("files", original.tags["slipway.git.tree"], worktree.tree(project)),
+        identity("lock", original.tags["slipway.lock.sha256"], lock),
+    ]
+
+
+def _interpreter(original: Recorded, project: Path, folder: Path, *, here: bool) -> Path:
+    """This one, when it has what the run had; else one that is made from the lock."""
+    wanted, apart = original.inputs, environment.apart((project / LOCK).read_text())
+    if apart == wanted.apart and environment.same_python(wanted.python):
+        return Path(sys.executable)
+    said = "; ".join(apart[:3]) + (f" and {len(apart) - 3} more" if len(apart) > 3 else "")
+    say(f"reproduce: this environment is not the run's: {said or f'its Python was {wanted.python}'}")
+    if here:
+        return Path(sys.executable)
+    return environment.build(project / LOCK, wanted.python, folder / "environment")
+
+
+def _origin(original: Recorded, again: Again) -> list[Row]:
+    ours, theirs = original.inputs, again.inputs
+    prepared = {name: found.md5 for name, found in theirs.prepared.items()}
+    rows = [
+        identity("packages", _apart(ours.apart), _apart(theirs.apart)),
+        comparison.values("params", ours.params, theirs.params),
+        *(identity(name, was.md5, prepared.get(name, "-")) for name, was in ours.prepared.items()),
+    ]
+    measured = original.tags.get("slipway.test.md5")
+    return [*rows, identity(data.TEST.as_posix(), measured, again.test_md5)] if measured else rows
+
+
+def _outcome(original: Recorded, again: Again) -> list[Row]:
+    return comparison.metrics(original.metrics, again.metrics.get(original.candidate, {}))
+
+
+def _predictions(client: MlflowClient, original: Recorded, place: Workplace) -> list[Row]:
+    """On the sample that the version keeps; where it keeps none, both models are asked about the test rows."""
+    kept = place.scratch / "original"
+    tracking.fetch(recorded.logged_model(client, original), kept)
+    schema = data.load_schema(place.project / data.SCHEMA)
+    features = pd.read_parquet(place.project / data.TEST)[schema.names]
+    before = place.ask(kept, features)
+    after = place.ask(place.model(original.candidate), features)
+    return comparison.answers(f"{len(features)} test rows", before, after)
+
+
+def _apart(packages: list[str]) -> str:
+    return "as locked" if not packages else "; ".join(packages)
+
+
+@contextmanager
+def _scratch(*, keep: bool) -> Iterator[Path]:
+    if keep:
+        yield Path(tempfile.mkdtemp(prefix="slipway-reproduce-"))
+        return
+    with tempfile.TemporaryDirectory(prefix="slipway-reproduce-") as folder:
+        yield Path(folder)
+
+
+def _table(verdict: Verdict) -> Table:
+    table = Table(title=f"{verdict.of}, made again", title_justify="left")
+    for column in ("", "recorded", "reproduced", "verdict"):
+        table.add_column(column, overflow="fold")
+    for row in verdict.rows:
+        table.add_row(row.name, _short(row.recorded), _short(row.reproduced), row.how)
+    for stage in verdict.not_tried:
+        table.add_row(stage, "", "", "not tried")
+    return table
+
+
+def _short(text: str) -> str:
+    """Long hashes by their beginning; the JSON has them whole."""
+    return f"{text[:12]}…" if len(text) >= 32 and " " not in text else text
+
+
+if __name__ == "__main__":
+    run(main)
