@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 
 from serving import __version__
 from serving.engine import Engine, Limits
+from serving.hosting.draining import drain
 from serving.hosting.hosted import Hosts
 from serving.lineup import Lineup
 from serving.rest import mlflow, oip, problems
@@ -34,7 +36,8 @@ def create(settings: Settings, hosts: Path) -> Front:
     batching = settings.batching
     engine = Engine(lineup, Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows))
     trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
-    loading = Loading(trust.check, Hosts(hosts, settings.runtime).load, examples.inline_rows)
+    draining = partial(drain, seconds=settings.drain_seconds)
+    loading = Loading(trust.check, Hosts(hosts, settings.runtime).load, examples.inline_rows, draining)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
 
     store: Path = Path(".slipway/store")
 
+    drain_seconds: PositiveFloat = 30
+    """How long a version that was swapped out may still work at the requests it has; then its host is ended."""
+
     workers: int = Field(default=2, ge=1, le=128)
     """Processes that answer, each with all models in memory."""
 

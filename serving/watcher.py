@@ -32,6 +32,8 @@ class Loading:
     load: Callable[[Path, Callable[[], object]], Model]
     """What it is given beside the folder is that check again, for a process that starts later."""
     inline_rows: Callable[[Model], int]
+    drain: Callable[[Model], None] = lambda _: None
+    """For a version that was swapped out: what hangs in it must not keep it for ever."""
 
 
 @dataclass
@@ -117,6 +119,8 @@ class Watcher:
         seconds = round(time.perf_counter() - began, 3)
         extra = {"model": posting.name, "version": version.number, "runtime": model.runtime, "seconds": seconds}
         log.info("model swapped", extra={**extra, "previous": old.version.number if old else None})
+        if old is not None:
+            self._loading.drain(old.model)
 
     def _failed(self, posting: Posting, version: Version, error: BaseException) -> None:
         said = str(error) if isinstance(error, VersionRefused) else f"{type(error).__name__}: {error}"

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import signal
 import socket
 import threading
 import time
@@ -99,9 +98,7 @@ class Host:
                     raise VersionRefused(told.reason)
                 case Ended():
                     raise VersionRefused(f"it ended the process that tried it (status {told.status})")
-        if self.pid:  # it may be where no signal of its own makes it look up
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        # Whoever is told so closes this, and the fork server then kills the process, wherever that is stuck.
         raise VersionRefused(f"it did not predict its own example within {patience_seconds:g} s")
 
     def call(self, work: Callable[[Connection], T]) -> T:
@@ -165,6 +162,8 @@ class HostedModel:
         self._host: Host | None = start()
         self._starting = threading.Lock()
         self._refusals, self._not_before = 0, 0.0
+        self._calls: dict[object, float] = {}
+        """When each that runs began."""
         loaded = self._host.loaded
         self.runtime, self.joins, self.probabilities = loaded.runtime, loaded.joins, loaded.probabilities
 
@@ -180,11 +179,15 @@ class HostedModel:
 
     def _call(self, work: Callable[[Connection], T]) -> T:
         running = self._running()
+        call = object()
+        self._calls[call] = time.monotonic()
         try:
             return running.call(work)
         except GONE as error:
             self._lost(running)
             raise PredictionFailed from error
+        finally:
+            del self._calls[call]
 
     def _running(self) -> Host:
         running = self._host
@@ -221,3 +224,21 @@ class HostedModel:
             self._host = None
         log.error("host died", extra={"folder": self._folder.name, "pid": running.pid, "status": running.why_gone()})
         running.close()
+
+    def end_late_calls(self, seconds: float) -> float:
+        """End the host when a call in it takes longer than that. Answers in how many seconds one may.
+
+        Those calls raise PredictionFailed; what is asked later gets another host.
+        """
+        running, now = self._host, time.monotonic()
+        oldest = min(list(self._calls.values()), default=now)
+        if now - oldest < seconds:
+            return oldest + seconds - now
+        with self._starting:
+            if running is None or self._host is not running:  # it has died meanwhile, and those calls with it
+                return seconds
+            self._host = None
+        extra = {"folder": self._folder.name, "pid": running.pid, "seconds": round(now - oldest, 1)}
+        log.error("host ended: a request hung in it after its version was swapped out", extra=extra)
+        running.close()
+        return seconds

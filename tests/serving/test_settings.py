@@ -121,6 +121,7 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_BATCHING__MAX_BYTES",
         "SERVING_BATCHING__MAX_ROWS",
         "SERVING_BATCHING__MAX_WAITING_ROWS",
+        "SERVING_DRAIN_SECONDS",
         "SERVING_GRPC_PORT",
         "SERVING_HOST",
         "SERVING_LARGEST_BODY",
