@@ -17,7 +17,9 @@ ServingError
 ├── PredictionFailed         ours; the caller gets the code, the log gets the cause
 └── FollowFailed             met while following the registry, never by a caller
     ├── RegistryUnreachable
+    ├── NotPosted            the lineup cannot be written
     └── VersionRefused
+        └── OutOfRoom        the store's disk is full
 
 A message never repeats what the caller sent.
 """
@@ -116,5 +118,19 @@ class RegistryUnreachable(FollowFailed):
     code = "registry-unreachable"
 
 
+class NotPosted(FollowFailed):
+    code = "not-posted"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the lineup cannot be written to the store: {why}; what was posted before stays, "
+            "and it is tried again at every poll"
+        )
+
+
 class VersionRefused(FollowFailed):
     code = "version-refused"
+
+
+class OutOfRoom(VersionRefused):
+    code = "out-of-room"

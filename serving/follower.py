@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from serving.errors import RegistryUnreachable, VersionRefused
+from serving.errors import NotPosted, RegistryUnreachable, VersionRefused
 from serving.posted import Board, Posting, Refusal
 from serving.production import Decision, choose
 from serving.protocol import Registry, Version, View
@@ -74,9 +74,10 @@ class Follower:
         self._reported: tuple[str, ...] = ()
         self._refused: Attempt | None = None
         self._intact = False
+        self._tidy = False
 
     def poll(self) -> None:
-        """Read the registry once and do what it takes to serve what it says."""
+        """Read the registry once and do what it takes to serve what it says. NotPosted when that cannot be told."""
         try:
             view = self._tools.registry.read(self.name)
         except RegistryUnreachable as error:
@@ -121,6 +122,7 @@ class Follower:
         if posted is not None and posted.has_files_of(wanted) and self._still_intact(wanted):
             if posted.tags != wanted.tags:
                 self._put(version=wanted)
+            self._tidy_up()
             return
         before = self._before(wanted)
         if before is not None and self._tools.clock() < before.not_before:
@@ -128,10 +130,9 @@ class Follower:
         began = self._tools.clock()
         try:
             folder = self._prepare(wanted)
-        except VersionRefused as error:
+            self._post(wanted, folder, seconds=self._tools.clock() - began)
+        except (VersionRefused, NotPosted) as error:
             self._refuse(wanted, str(error))
-            return
-        self._post(wanted, folder, seconds=self._tools.clock() - began)
 
     def _still_intact(self, posted: Version) -> bool:
         """Looked at once: what an earlier process has posted may have been changed since."""
@@ -147,7 +148,7 @@ class Follower:
         log.info("version loading", extra={"model": self.name, "version": wanted.number})
         self._put(waiting_for=f"version {wanted.number} is being downloaded and tried")
         try:
-            folder = self._tools.store.fetch(wanted, self._tools.registry.download)
+            folder = self._tools.store.fetch(wanted, self._tools.registry.download, self._tools.registry.size)
             self._tools.trust.check(folder, wanted)
             self._tools.attempt(folder)
         except (Exception, SystemExit) as error:
@@ -166,29 +167,36 @@ class Follower:
         failures = before.failures + 1 if before is not None else 1
         retry_seconds = min(2**failures, LONGEST_RETRY_SECONDS)
         self._refused = Attempt(wanted, failures, self._tools.clock() + retry_seconds)
-        self._put(refusal=Refusal(wanted.number, reason), waiting_for=f"version {wanted.number} was refused: {reason}")
         extra = {"model": self.name, "version": wanted.number, "reason": reason, "retry_seconds": retry_seconds}
         log.error("version refused", extra=extra)
+        self._put(refusal=Refusal(wanted.number, reason), waiting_for=f"version {wanted.number} was refused: {reason}")
 
     def _post(self, wanted: Version, folder: Path, *, seconds: float) -> None:
         posting = self._posting
         old, refusal = posting.version, posting.refusal
         forgiven = refusal and refusal.number == wanted.number
-        self._refused = None
         below = str(folder.relative_to(self._tools.store.folder))
-        self._intact = True
         self._put(version=wanted, folder=below, refusal=None if forgiven else refusal)
+        self._refused, self._intact, self._tidy = None, True, False
         extra = {"model": self.name, "version": wanted.number, "seconds": round(seconds, 2)}
         log.info("version posted", extra={**extra, "previous": old.number if old else None})
-        # Workers may still answer with the old one, and its model may read files as it predicts.
-        self._tools.store.keep(self.name, [wanted, old] if old else [wanted])
+        self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        """Until nothing is in the store that should not be: a worker may still answer with what has to go."""
+        posted = self._posting.version
+        if posted is not None and not self._tidy:
+            self._tidy = not self._tools.store.keep(self.name, [posted])
 
     @property
     def _posting(self) -> Posting:
         return self._tools.board.posting(self.name)
 
     def _put(self, **changes: object) -> None:
-        self._tools.board.put(replace(self._posting, **changes))  # type: ignore[arg-type]  # fields of Posting
+        try:
+            self._tools.board.put(replace(self._posting, **changes))  # type: ignore[arg-type]  # fields of Posting
+        except OSError as error:
+            raise NotPosted(error.strerror or type(error).__name__) from error
 
 
 def _missing(name: str, view: View) -> str:

@@ -4,7 +4,9 @@ The syncer's `Board` writes it, each worker's `Watcher` reads it; neither needs 
 """
 
 import logging
+import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,15 +59,28 @@ class Board:
         return self._postings[name]
 
     def put(self, posting: Posting) -> None:
-        """OSError when the file cannot be written: the one before stays."""
+        """OSError when the file cannot be written: the one before stays, here as well as there."""
         with self._lock:
-            self._postings[posting.name] = posting
-            text = msgspec.json.encode(list(self._postings.values()))
+            postings = {**self._postings, posting.name: posting}
+            text = msgspec.json.encode(list(postings.values()))
             if text != self._written:
-                fresh = self._file.with_suffix(".new")
-                fresh.write_bytes(text)
-                fresh.replace(self._file)
+                _replace(self._file, text)
                 self._written = text
+            self._postings = postings
+
+
+def _replace(file: Path, text: bytes) -> None:
+    fresh = file.with_suffix(".new")
+    try:
+        with fresh.open("wb") as new:
+            new.write(text)
+            new.flush()
+            os.fsync(new.fileno())  # the last known good is in it: a power cut must not leave it empty
+        fresh.replace(file)
+    except OSError:
+        with suppress(OSError):  # what there is of it takes up room that may be what is missing
+            fresh.unlink()
+        raise
 
 
 def _before(store: Path) -> tuple[Posting, ...]:

@@ -139,6 +139,9 @@ class Registry(Protocol):
     def read(self, name: str) -> View:
         """RegistryUnreachable when it does not answer."""
 
+    def size(self, version: Version) -> int | None:
+        """Bytes of all its files, as their server lists them; None where it does not say. As `download`."""
+
     def download(self, version: Version, folder: Path) -> Path:
         """Put the files of `version` somewhere below the empty `folder`; the folder that holds its MLmodel.
 

@@ -5,12 +5,16 @@ It must not know what serving does with a version.
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.entities import FileInfo
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from serving.errors import RegistryUnreachable
 from serving.production import ALIAS, STAGE
@@ -48,14 +52,26 @@ class MlflowRegistry:
                 return View()
             raise RegistryUnreachable(_reason(error)) from error
 
+    def size(self, version: Version) -> int | None:
+        try:
+            files = get_artifact_repository(self._source(version), tracking_uri=self._uri)
+            sizes = [each.file_size for each in _listed(files)]
+        except (MlflowException, OSError) as error:  # requests' errors are among these
+            raise RegistryUnreachable(_reason(error)) from error
+        known = [each for each in sizes if each is not None]
+        return sum(known) if len(known) == len(sizes) else None
+
     def download(self, version: Version, folder: Path) -> Path:
         # Its files may not be those its tags tell of, and no mark differs when the tag of an old version changes.
         self._read.pop(version.name, None)
         try:
-            uri = self._client.get_model_version_download_uri(version.name, str(version.number))
+            uri = self._source(version)
             return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self._uri))
-        except MlflowException as error:
+        except (MlflowException, OSError) as error:
             raise RegistryUnreachable(_reason(error)) from error
+
+    def _source(self, version: Version) -> str:
+        return str(self._client.get_model_version_download_uri(version.name, str(version.number)))
 
     def _view(self, registered: RegisteredModel) -> View:
         versions: list[ModelVersion] = []
@@ -74,6 +90,14 @@ class MlflowRegistry:
             alias=next((_version(each) for each in versions if int(each.version) == aliases.get(ALIAS)), None),
             similar_aliases=tuple(alias for alias in sorted(aliases) if alias != ALIAS and alias.lower() == ALIAS),
         )
+
+
+def _listed(files: ArtifactRepository, folder: str = "") -> Iterator[FileInfo]:
+    for each in files.list_artifacts(folder or None):
+        if not each.is_dir:
+            yield each
+        elif each.path != folder:  # some servers list a folder in itself
+            yield from _listed(files, each.path)
 
 
 def _mark(registered: RegisteredModel) -> object:
@@ -96,6 +120,8 @@ def _version(found: ModelVersion) -> Version:
     )
 
 
-def _reason(error: MlflowException) -> str:
+def _reason(error: Exception) -> str:
     """One short line without the password that an address may hold."""
-    return re.sub(r"//[^/@\s]*@", "//", error.message.splitlines()[0])[:300]
+    lines = str(error).splitlines() or [type(error).__name__]
+    said = lines[0] if not lines[0].endswith(":") else " ".join(lines[:3])  # of several files that failed, the first
+    return re.sub(r"//[^/@\s]*@", "//", said)[:300]

@@ -75,6 +75,12 @@ class Settings(BaseSettings):
 
     store: Path = Path(".slipway/store")
 
+    keep_versions: int = Field(default=2, ge=0)
+    """Former versions of a model that stay in the store, beside those in use: going back to one needs no download."""
+
+    largest_version: PositiveInt = 20 << 30
+    """Bytes of one version's files."""
+
     drain_seconds: PositiveFloat = 30
     """How long a version that was swapped out may still work at the requests it has; then its host is ended."""
 

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from serving.errors import FollowFailed
 from serving.follower import Follower, Outage, Tools
 
 log = logging.getLogger(__name__)
-
 
 class Syncer:
     def __init__(self, tools: Tools, *, poll_seconds: float) -> None:
@@ -26,8 +26,8 @@ class Syncer:
         self._told: dict[Callable[[], None], str] = {}
 
     def start(self) -> None:
+        # Daemons: a download that hangs must not keep the process from ending.
         for follower in self._followers:
-            # Daemons: a download that hangs must not keep the process from ending.
             threading.Thread(target=self._follow, args=[follower], name=f"follow {follower.name}", daemon=True).start()
 
     def stop(self) -> None:
@@ -45,7 +45,10 @@ class Syncer:
         except Exception as error:
             told = f"{type(error).__name__}: {error}"
             if self._told.get(step) != told:  # once, not every second
-                log.exception("following stumbled", extra={"model": name})
+                if isinstance(error, FollowFailed):
+                    log.error("following failed", extra={"model": name, "reason": str(error)})
+                else:
+                    log.exception("following stumbled", extra={"model": name})
             self._told[step] = told
         else:
             self._told.pop(step, None)
@@ -56,7 +59,7 @@ def main() -> None:
     from serving.hosting.hosted import Hosts
     from serving.posted import Board
     from serving.registry import MlflowRegistry
-    from serving.store import Store
+    from serving.store import Bounds, Store
     from serving.trust import Trust
 
     parser = argparse.ArgumentParser(prog="python -m serving.syncer")
@@ -66,7 +69,9 @@ def main() -> None:
     chosen = settings.read()
     logs.configure(chosen.log_level, sys.stderr)
     lifeline.end_with_parent(sys.argv)
-    store, hosts = Store(chosen.store), Hosts(words.hosts, chosen.runtime)
+    store = Store(chosen.store, Bounds(chosen.keep_versions, chosen.largest_version))
+    store.keep_of_others(chosen.models)
+    hosts = Hosts(words.hosts, chosen.runtime)
     board, trust = Board(chosen.models, store.folder), Trust(chosen.trust, chosen.trust_keys)
     tools = Tools(MlflowRegistry(chosen.tracking_uri), store, board, hosts.attempt, trust)
     syncer = Syncer(tools, poll_seconds=chosen.poll_seconds)

@@ -31,6 +31,8 @@ class FakeRegistry:
     broken: set[int] = field(default_factory=set)
     """Numbers of versions whose files cannot be downloaded."""
     reads: int = 0
+    sizes: dict[int, int] = field(default_factory=dict)
+    """Of versions by number, in bytes; of others it does not say."""
     downloads: list[int] = field(default_factory=list)
     been_read: threading.Event = field(default_factory=threading.Event)
 
@@ -40,6 +42,9 @@ class FakeRegistry:
         if self.down:
             raise RegistryUnreachable("connection refused")
         return self.view
+
+    def size(self, version: Version) -> int | None:
+        return self.sizes.get(version.number)
 
     def download(self, version: Version, folder: Path) -> Path:
         self.downloads.append(version.number)
@@ -93,6 +98,19 @@ class Relay:
         self.url = f"http://127.0.0.1:{port}"
         self._port, self._to = port, to
         self._open: list[socket.socket] = []
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._allowed: int | None = None
+
+    def stall(self, *, after_bytes: int = 0) -> None:
+        """Take connections and requests as ever, and pass nothing on any more once so many bytes have come through."""
+        self._allowed = after_bytes
+        if not after_bytes:
+            self._flowing.clear()
+
+    def flow(self) -> None:
+        self._allowed = None
+        self._flowing.set()
 
     def __enter__(self) -> Self:
         self.start()
@@ -121,9 +139,13 @@ class Relay:
                 for source, sink in ((caller, server), (server, caller)):
                     threading.Thread(target=self._pump, args=[source, sink], daemon=True).start()
 
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if self._allowed is not None:
+                    self._allowed -= len(data)
+                    if self._allowed <= 0:
+                        self._flowing.clear()
+                self._flowing.wait()
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
+from serving import holds
 from serving.decoding import plan
 from serving.errors import PredictionFailed, ServingError, VersionRefused
 from serving.hosting import messages
@@ -159,6 +160,7 @@ class HostedModel:
         self.signature, self.platform, self.example = about.signature, about.platform, about.example
         self.plan: Decoder | None = plan.compile(about.signature) if about.signature.inputs else plan.FreePlan()
         self._folder, self._start, self._check = about.folder, start, check
+        holds.hold(about.folder, self)  # the next host comes from these files, although others are Production by then
         self._host: Host | None = start()
         self._starting = threading.Lock()
         self._refusals, self._not_before = 0, 0.0

@@ -1,5 +1,6 @@
 """What the tests of serving share: apps over fakes, models in a real registry, and the real process."""
 
+import subprocess
 import sys
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -54,6 +55,22 @@ def serve(lineup: Lineup) -> Callable[..., Served]:
         return served
 
     return put
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 12 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"A FULL DISK IS NOT TESTED HERE: this user may not mount one: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 class Registrar:

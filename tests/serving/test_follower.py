@@ -1,4 +1,6 @@
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -6,10 +8,12 @@ from tempfile import TemporaryDirectory
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from serving import holds, posted
+from serving.errors import NotPosted
 from serving.follower import Follower, Outage, Tools
 from serving.posted import Board, Posting
 from serving.protocol import Version, View
-from serving.store import Store
+from serving.store import Bounds, Store
 from serving.trust import Trust
 from tests.fakes import Clock, FakeRegistry, a_version, in_production
 from tests.serving.manifests import OURS, THEIRS, public, write_manifest
@@ -25,6 +29,7 @@ class Scene:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     clock: Clock = field(default_factory=Clock)
     trust: Trust = field(default_factory=lambda: Trust("off"))
+    bounds: Bounds = field(default_factory=Bounds)
     unloadable: set[str] = field(default_factory=set)
     tried: list[str] = field(default_factory=list)
     """What the files of the versions said that were tried."""
@@ -35,10 +40,15 @@ class Scene:
     def start(self) -> None:
         """As a new process does, on what the one before has left."""
         self.board = Board(("iris",), self.folder)
-        tools = Tools(self.registry, Store(self.folder), self.board, self.attempt, self.trust, self.clock)
+        self.attempts: Callable[[Path], None] = self.tried_out
+        store = Store(self.folder, self.bounds)
+        tools = Tools(self.registry, store, self.board, self.attempt, self.trust, self.clock)
         self.follower = Follower("iris", tools, Outage())
 
     def attempt(self, folder: Path) -> None:
+        self.attempts(folder)
+
+    def tried_out(self, folder: Path) -> None:
         self.tried.append((folder / "MLmodel").read_text())
         if (folder / "MLmodel").read_text() in self.unloadable:
             raise ImportError("no module named xgboost")
@@ -166,11 +176,116 @@ def test_changed_tags_are_posted_without_another_attempt(scene: Scene) -> None:
     assert scene.posting.refusal is None
 
 
-def test_the_store_keeps_the_version_in_use_and_the_one_before(scene: Scene) -> None:
+def stored(scene: Scene) -> list[str]:
+    return sorted(home.name[0] for home in (scene.folder / "iris").iterdir())
+
+
+def test_the_store_keeps_the_version_in_use_and_the_last_two_before(scene: Scene) -> None:
+    for number in range(1, 6):
+        scene.poll(in_production(a_version(number)))
+
+    assert stored(scene) == ["3", "4", "5"]
+
+
+def test_going_back_to_the_version_before_needs_no_download(scene: Scene) -> None:
+    for number in (1, 2, 1):
+        assert scene.poll(in_production(a_version(number))) == number
+
+    assert scene.registry.downloads == [1, 2]
+
+
+def test_what_has_to_go_goes_once_the_last_worker_has_let_it_go(scene: Scene) -> None:
+    class Holder:
+        """A model in a worker."""
+
+    scene.poll(in_production(V1))
+    holder = Holder()
+    holds.hold(scene.folder / scene.posting.folder, holder)
+    for number in range(2, 6):
+        scene.poll(in_production(a_version(number)))
+    assert stored(scene) == ["1", "3", "4", "5"]
+
+    del holder
+    scene.poll()
+
+    assert stored(scene) == ["3", "4", "5"]
+
+
+def test_a_start_removes_what_the_one_before_left_too_many_of(scene: Scene) -> None:
     for number in (1, 2, 3):
         scene.poll(in_production(a_version(number)))
 
-    assert sorted(home.name[0] for home in (scene.folder / "iris").iterdir()) == ["2", "3"]
+    scene.bounds = Bounds(former=0)
+    scene.start()
+    scene.poll()
+
+    assert stored(scene) == ["3"]
+
+
+def test_a_version_that_is_too_large_is_refused_and_the_old_one_answers(scene: Scene) -> None:
+    scene.poll(in_production(V1))
+    scene.registry.sizes[2] = 21 << 30
+
+    assert scene.poll(in_production(V2)) == 1
+
+    assert reason(scene).startswith("its files have 21 GiB, and at most 20 GiB are taken; SERVING_LARGEST_VERSION")
+    assert scene.registry.downloads == [1]
+
+
+@dataclass
+class Bulky(FakeRegistry):
+    """Its second version is larger than it says, and than the disk."""
+
+    def download(self, version: Version, folder: Path) -> Path:
+        home = super().download(version, folder)
+        if version.number == 2:
+            (home / "model").write_bytes(bytes(16 << 20))
+        return home
+
+
+def fill(disk: Path) -> Path:
+    """Leaves no room, not even for a small file."""
+    full = disk / "full"
+    with full.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return full
+
+
+def test_a_disk_that_is_too_full_for_a_version_is_told_and_the_old_one_answers(small_disk: Path) -> None:
+    scene = Scene(small_disk, Bulky())
+    scene.poll(in_production(V1))
+
+    assert scene.poll(in_production(V2)) == 1
+
+    assert reason(scene).startswith(f"no room in the store {small_disk}: the disk is full; free some")
+    assert posted.read(small_disk)[0].refusal == scene.posting.refusal
+    assert stored(scene) == ["1"]
+
+
+def test_a_disk_without_room_for_the_lineup_leaves_the_old_one_and_is_not_tried_at_every_poll(small_disk: Path) -> None:
+    scene = Scene(small_disk)
+    scene.poll(in_production(V1))
+    full: list[Path] = []
+
+    def attempt(folder: Path) -> None:
+        scene.tried.append(folder.name[0])
+        full.append(fill(small_disk))
+
+    scene.attempts = attempt
+    with pytest.raises(NotPosted, match="cannot be written to the store: No space left on device"):
+        scene.poll(in_production(V2))
+    assert [each.version.number for each in posted.read(small_disk) if each.version] == [1]
+    for _ in range(3):
+        scene.poll()
+    assert scene.tried == ["1", "2"]
+
+    scene.attempts = scene.tried_out
+    full[0].unlink()
+    scene.clock.now += 2
+    assert scene.poll() == 2
+    assert posted.read(small_disk) == (scene.posting,)
+    assert scene.posting.refusal is None
 
 
 @dataclass

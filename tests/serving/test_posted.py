@@ -1,5 +1,6 @@
 import json
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,24 @@ def test_a_file_that_says_the_same_is_not_written_again(tmp_path: Path) -> None:
 
     after = (tmp_path / posted.FILE).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_full_disk_leaves_what_was_posted_and_is_no_end(small_disk: Path) -> None:
+    board = Board(NAMES, small_disk)
+    board.put(WHOLE)
+    full = small_disk / "full"
+    with full.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+    with pytest.raises(OSError, match="No space left"):
+        board.put(Posting("iris", a_version(4)))
+
+    assert posted.read(small_disk)[0] == board.posting("iris") == WHOLE
+    assert sorted(path.name for path in small_disk.iterdir()) == ["full", posted.FILE]
+    full.unlink()
+    board.put(Posting("iris", a_version(4)))
+    assert posted.read(small_disk)[0] == Posting("iris", a_version(4))
 
 
 def test_models_of_several_threads_are_all_posted(tmp_path: Path) -> None:

@@ -67,3 +67,24 @@ def test_every_model_is_followed(tmp_path: Path) -> None:
         eventually(lambda: all(board.posting(name).version for name in board.names))
     finally:
         syncer.stop()
+
+
+def test_a_lineup_that_cannot_be_written_is_one_line_that_says_what_to_do(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, board = Store(small_disk), Board(("iris",), small_disk)
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "full").write_bytes(bytes(16 << 20))
+    registry = FakeRegistry(in_production(a_version(1)))
+    syncer = Syncer(Tools(registry, store, board, accept, Trust("off")), poll_seconds=0.01)
+
+    syncer.start()
+    try:
+        eventually(lambda: registry.reads > 5)
+        (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+        assert record.exc_info is None
+        assert "cannot be written to the store: No space left on device" in record.__dict__["reason"]
+        (small_disk / "full").unlink()
+        eventually(lambda: board.posting("iris").version)
+    finally:
+        syncer.stop()

@@ -1,18 +1,22 @@
 import gc
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from serving import holds
 from serving.errors import PredictionFailed
 from serving.hosting.draining import drain
 from serving.hosting.hosted import HostedModel, Hosts
 from serving.protocol import Rows
-from tests.fakes import FakeModel
+from serving.store import Bounds, Store
+from tests.fakes import FakeModel, a_version
 from tests.servers import eventually
 from tests.serving.hosting.conftest import Forking, a_pyfunc
-from tests.serving.hosting.test_hosted import hosted, x_of
+from tests.serving.hosting.test_hosted import answers, hosted, x_of
 
 ON_13 = "x[0] == 13 and (print('stuck', flush=True), {})"
 STUCK = ON_13.format("threading.Event().wait()")
@@ -129,3 +133,29 @@ def test_nothing_is_kept_alive_by_being_watched(hosts: Hosts, forking: Forking, 
     gc.collect()
 
     eventually(lambda: not forking.hosts())
+
+
+def test_a_version_keeps_its_files_until_it_is_let_go(hosts: Hosts, tmp_path: Path) -> None:
+    folder = a_pyfunc(tmp_path / "old")
+    model = hosted(hosts, folder)
+    assert holds.held(folder)
+
+    del model
+    gc.collect()
+
+    assert not holds.held(folder)
+
+
+def test_an_old_version_whose_host_dies_gets_another_although_the_store_has_moved_on(
+    hosts: Hosts, forking: Forking, tmp_path: Path
+) -> None:
+    store = Store(tmp_path, Bounds(former=0))
+    folder = store.fetch(a_version(1), lambda _, incoming: a_pyfunc(incoming / "model"))
+    model = hosted(hosts, folder)
+    assert store.keep("iris", [a_version(2)])
+    (host,) = forking.hosts()
+
+    os.kill(host, signal.SIGKILL)
+
+    eventually(lambda: answers(model))
+    assert forking.hosts() != {host}
