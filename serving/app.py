@@ -1,7 +1,8 @@
 """A worker's composition root: the only module that names lineup, engine, model loader and transports together."""
 
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from fastapi_offline import FastAPIOffline
 
 from serving import __version__
 from serving.engine import Engine, Limits
+from serving.freshness import Freshness, limit
 from serving.hosting.draining import drain
 from serving.hosting.hosted import Hosts
 from serving.lineup import Lineup
+from serving.reads import Reads
 from serving.rest import mlflow, oip, problems
 from serving.rest.context import NameEveryAnswer
 from serving.rest.front import Front
@@ -38,17 +41,27 @@ def create(settings: Settings, hosts: Path) -> Front:
     trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
     draining = partial(drain, seconds=settings.drain_seconds)
     loading = Loading(trust.check, Hosts(hosts, settings.runtime).load, examples.inline_rows, draining)
+    fresh = Freshness(lineup, Reads(settings.store), begun=_begun(hosts), limit_seconds=limit(settings.poll_seconds))
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         watcher = Watcher(settings.store, lineup, loading)
         watcher.start()
+        fresh.start()
         async with _grpc(engine, settings):
             yield
+        fresh.stop()
         watcher.stop()
         engine.close()
 
     return build(engine, running, largest_body=settings.largest_body)
+
+
+def _begun(hosts: Path) -> float:
+    """When this serving was started, and not only this worker: the socket was made then."""
+    with suppress(OSError):
+        return hosts.stat().st_mtime
+    return time.time()
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from serving.errors import NotPosted, RegistryUnreachable, VersionRefused
 from serving.posted import Board, Posting, Refusal
 from serving.production import Decision, choose
 from serving.protocol import Registry, Version, View
+from serving.reads import Reads
 from serving.store import Store
 from serving.trust import Trust
 
@@ -75,6 +77,17 @@ class Follower:
         self._refused: Attempt | None = None
         self._intact = False
         self._tidy = False
+        self._reads = Reads(tools.store.folder)
+        self._working = False
+        """Fetching or trying a version; no poll begins meanwhile."""
+
+    def confirm(self) -> None:
+        """While a version is fetched or tried, which may take minutes: note that the registry answers, if it does."""
+        if not self._working:
+            return
+        with suppress(RegistryUnreachable):  # the next poll says so
+            self._tools.registry.ping(self.name)
+            self._reads.note(self.name)
 
     def poll(self) -> None:
         """Read the registry once and do what it takes to serve what it says. NotPosted when that cannot be told."""
@@ -97,6 +110,7 @@ class Follower:
         self._put(registry_reachable=False)
 
     def _registry_found(self) -> None:
+        self._reads.note(self.name)
         since = self._outage.ends()
         if since is not None:
             log.info("registry is back", extra={"after_seconds": round(self._tools.clock() - since, 1)})
@@ -147,6 +161,7 @@ class Follower:
     def _prepare(self, wanted: Version) -> Path:
         log.info("version loading", extra={"model": self.name, "version": wanted.number})
         self._put(waiting_for=f"version {wanted.number} is being downloaded and tried")
+        self._working = True
         try:
             folder = self._tools.store.fetch(wanted, self._tools.registry.download, self._tools.registry.size)
             self._tools.trust.check(folder, wanted)
@@ -156,6 +171,8 @@ class Follower:
             self._tools.store.forget(wanted)
             said = str(error) if isinstance(error, VersionRefused) else f"{type(error).__name__}: {error}"
             raise VersionRefused(said.splitlines()[0][:500]) from error
+        finally:
+            self._working = False
         return folder
 
     def _before(self, wanted: Version) -> Attempt | None:

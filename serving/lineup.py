@@ -1,10 +1,11 @@
-"""Which version of each model answers now, in this worker. The watcher writes it, requests read it.
+"""Which version of each model answers now, in this worker. Watcher and freshness write it, requests read it.
 
 A `Standing` is never changed, only replaced by one assignment, so a request that holds one sees one version throughout.
 """
 
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from serving.errors import NotReady, UnknownModel
 from serving.posted import Refusal
@@ -39,6 +40,18 @@ class Standing:
     registry_reachable: bool = True
     coming: bool = False
     """Is the first version being loaded, so that a moment's patience will help?"""
+    read_ms: int | None = field(default=None, compare=False)
+    """When the registry was last read for this model, since the epoch; None: never. Kept by `Lineup.put`."""
+    stale: bool = field(default=False, compare=False)
+    """Is that too long ago for anybody to know whether this is still what the registry says? Kept by `Lineup.put`."""
+
+    @property
+    def reaches_registry(self) -> bool:
+        return self.registry_reachable and not self.stale
+
+    def read_seconds_ago(self, now: float) -> float | None:
+        """`now` as `time.time()` tells it."""
+        return None if self.read_ms is None else max(round(now - self.read_ms / 1000, 1), 0)
 
     @property
     def why_not(self) -> str:
@@ -55,6 +68,7 @@ class Lineup:
         """
         self.names, self.offline = names, offline
         self._standings = {name: Standing(name, coming=coming) for name in names}
+        self._putting = threading.Lock()
 
     def __iter__(self) -> Iterator[Standing]:
         return iter(self._standings.values())
@@ -74,4 +88,12 @@ class Lineup:
         return standing.served
 
     def put(self, standing: Standing) -> None:
-        self._standings[standing.name] = standing
+        """All of it but when the registry was read."""
+        with self._putting:
+            old = self._standings[standing.name]
+            self._standings[standing.name] = replace(standing, read_ms=old.read_ms, stale=old.stale)
+
+    def note_read(self, name: str, read_ms: int | None, *, stale: bool) -> None:
+        """Nothing but that."""
+        with self._putting:
+            self._standings[name] = replace(self._standings[name], read_ms=read_ms, stale=stale)

@@ -29,6 +29,7 @@ class Syncer:
         # Daemons: a download that hangs must not keep the process from ending.
         for follower in self._followers:
             threading.Thread(target=self._follow, args=[follower], name=f"follow {follower.name}", daemon=True).start()
+        threading.Thread(target=self._confirm, name="confirm", daemon=True).start()
 
     def stop(self) -> None:
         """No new poll begins; one that runs is not waited for."""
@@ -38,6 +39,11 @@ class Syncer:
         self._guarded(follower.name, follower.poll)
         while not self._stopping.wait(self._poll_seconds):
             self._guarded(follower.name, follower.poll)
+
+    def _confirm(self) -> None:
+        while not self._stopping.wait(self._poll_seconds):
+            for follower in self._followers:
+                self._guarded(follower.name, follower.confirm)
 
     def _guarded(self, name: str, step: Callable[[], None]) -> None:
         try:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -157,25 +157,31 @@ def stack_environment(folder: Path) -> dict[str, str]:
 def stack(folder: Path) -> Iterator[Stack]:
     """A running S3 server with the buckets `mlflow` and `dvc`, and MLflow on top of it."""
     env = stack_environment(folder)
-    s3_port, mlflow_port = int(env["S3_PORT"]), int(env["MLFLOW_PORT"])
-    s3 = server("s3", [sys.executable, "-m", "infra.local.s3"], port=s3_port, env=env, folder=folder, ready="/")
-    mlflow = server(
-        "mlflow",
-        [sys.executable, "-m", "infra.local.tracking"],
-        port=mlflow_port,
-        env=env,
-        folder=folder,
-        ready="/health",
-    )
-    with s3:
-        client = Minio(
-            f"127.0.0.1:{s3_port}",
-            access_key=env["AWS_ACCESS_KEY_ID"],
-            secret_key=env["AWS_SECRET_ACCESS_KEY"],
-            region=env["AWS_DEFAULT_REGION"],
-            secure=False,
-        )
-        for bucket in ("mlflow", "dvc"):
-            client.make_bucket(bucket)
-        with mlflow:
+    with s3(env, folder):
+        make_buckets(env)
+        with mlflow(env, folder):
             yield Stack(folder, env)
+
+
+def make_buckets(env: Mapping[str, str]) -> None:
+    client = Minio(
+        f"127.0.0.1:{env['S3_PORT']}",
+        access_key=env["AWS_ACCESS_KEY_ID"],
+        secret_key=env["AWS_SECRET_ACCESS_KEY"],
+        region=env["AWS_DEFAULT_REGION"],
+        secure=False,
+    )
+    for bucket in ("mlflow", "dvc"):
+        client.make_bucket(bucket)
+
+
+def s3(env: Mapping[str, str], folder: Path) -> AbstractContextManager[Server]:
+    """The S3 server of a stack; on the folder of an earlier one it has that one's objects."""
+    command = [sys.executable, "-m", "infra.local.s3"]
+    return server("s3", command, port=int(env["S3_PORT"]), env=env, folder=folder, ready="/")
+
+
+def mlflow(env: Mapping[str, str], folder: Path) -> AbstractContextManager[Server]:
+    """The MLflow server of a stack; on the folder of an earlier one it has that one's database."""
+    command = [sys.executable, "-m", "infra.local.tracking"]
+    return server("mlflow", command, port=int(env["MLFLOW_PORT"]), env=env, folder=folder, ready="/health")

@@ -1,5 +1,6 @@
 """The Open Inference Protocol's routes but `infer`, which is in `front.py`. https://github.com/kserve/open-inference-protocol"""
 
+import time
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,8 +17,18 @@ router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 @router.get("", summary="Server metadata")
 async def server(engine: EngineOf) -> dict[str, Any]:
-    about = {"name": "slipway", "version": __version__, "extensions": ["binary_tensor_data"]}
-    return {**about, "offline": engine.lineup.offline}
+    standings, offline = list(engine.lineup), engine.lineup.offline
+    ago = [each for standing in standings if (each := standing.read_seconds_ago(time.time())) is not None]
+    return {
+        "name": "slipway",
+        "version": __version__,
+        "extensions": ["binary_tensor_data"],
+        # Slipway's own members: of the model for which they are worst.
+        "offline": offline,
+        "stale": not offline and any(standing.stale for standing in standings),
+        "registry_reachable": not offline and all(standing.reaches_registry for standing in standings),
+        "registry_read_seconds_ago": max(ago) if len(ago) == len(standings) else None,
+    }
 
 
 @router.get("/health/live", summary="Is the process up?")
@@ -72,7 +83,9 @@ def _metadata(served: Served, standing: Standing) -> dict[str, Any]:
         "tags": dict(served.version.tags),
         "disagreements": list(standing.disagreements),
         "last_refusal": refusal and {"version": refusal.number, "reason": refusal.reason},
-        "registry_reachable": standing.registry_reachable,
+        "stale": standing.stale,
+        "registry_reachable": standing.reaches_registry,
+        "registry_read_seconds_ago": standing.read_seconds_ago(time.time()),
     }
 
 

@@ -13,6 +13,7 @@ from serving.errors import NotPosted
 from serving.follower import Follower, Outage, Tools
 from serving.posted import Board, Posting
 from serving.protocol import Version, View
+from serving.reads import Reads
 from serving.store import Bounds, Store
 from serving.trust import Trust
 from tests.fakes import Clock, FakeRegistry, a_version, in_production
@@ -413,3 +414,34 @@ def test_whole_files_are_not_downloaded_again_at_the_next_start(signing: Scene, 
 
     assert registry.downloads == [1]
     assert signing.tried == ["1"]
+
+
+def test_every_read_of_the_registry_is_noted_and_nothing_else(scene: Scene) -> None:
+    scene.registry.down = True
+    scene.poll()
+    assert Reads(scene.folder).last("iris") is None
+
+    scene.registry.down = False
+    scene.poll()
+    assert Reads(scene.folder).last("iris") is not None
+
+
+def test_while_a_version_is_tried_the_registry_is_still_asked_whether_it_is_there(scene: Scene) -> None:
+    file = scene.folder / ".read" / "iris"
+
+    def attempt(_folder: Path) -> None:
+        file.unlink()
+        scene.follower.confirm()
+        assert file.exists()
+        file.unlink()
+        scene.registry.down = True
+        scene.follower.confirm()
+        assert not file.exists()
+
+    scene.attempts = attempt
+    assert scene.poll(in_production(V1)) == 1
+    asked = scene.registry.pings
+
+    scene.follower.confirm()
+
+    assert (asked, scene.registry.pings) == (2, 2)

@@ -24,6 +24,19 @@ def test_a_model_without_a_version_says_why(lineup: Lineup) -> None:
         lineup.served("wine")
 
 
+def test_when_the_registry_was_read_is_kept_apart_from_what_answers(lineup: Lineup) -> None:
+    served = Served(a_version(1), FakeModel())
+
+    lineup.note_read("iris", 5000, stale=True)
+    lineup.put(replace(lineup.standing("iris"), served=served, read_ms=1, stale=False))
+
+    assert lineup.standing("iris").served is served
+    assert (lineup.standing("iris").read_ms, lineup.standing("iris").stale) == (5000, True)
+    assert lineup.standing("iris").read_seconds_ago(65) == 60
+    assert lineup.standing("iris").read_seconds_ago(1) == 0  # the clock was set back
+    assert lineup.standing("wine").read_seconds_ago(65) is None
+
+
 @pytest.mark.parametrize(("rows", "at_once"), [(0, False), (1, True), (4, True), (5, False)])
 def test_only_what_was_measured_as_quick_is_asked_at_once(rows: int, at_once: bool) -> None:
     """No rows were not: a host is a call away for those too, and must not be called from the event loop."""

@@ -1,11 +1,13 @@
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from serving.follower import Tools
 from serving.posted import Board
-from serving.protocol import View
+from serving.protocol import Version, View
+from serving.reads import Reads
 from serving.store import Store
 from serving.syncer import Syncer
 from serving.trust import Trust
@@ -65,6 +67,37 @@ def test_every_model_is_followed(tmp_path: Path) -> None:
     syncer.start()
     try:
         eventually(lambda: all(board.posting(name).version for name in board.names))
+    finally:
+        syncer.stop()
+
+
+@dataclass
+class Slow(FakeRegistry):
+    """Its downloads take until they are released."""
+
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def download(self, version: Version, folder: Path) -> Path:
+        assert self.released.wait(60)
+        return super().download(version, folder)
+
+
+def test_a_download_that_takes_long_does_not_make_the_registry_look_lost(tmp_path: Path) -> None:
+    registry, reads = Slow(in_production(a_version(1))), Reads(tmp_path)
+    board = Board(("iris",), tmp_path)
+    syncer = Syncer(Tools(registry, Store(tmp_path), board, accept, Trust("off")), poll_seconds=0.01)
+
+    def read_again() -> bool:
+        return (reads.last("iris") or 0) > (first or 0)
+
+    syncer.start()
+    try:
+        first = eventually(lambda: reads.last("iris"))
+        assert first is not None
+        eventually(read_again)
+        assert registry.reads == 1
+        registry.released.set()
+        eventually(lambda: board.posting("iris").version)
     finally:
         syncer.stop()
 

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 
 import httpx
@@ -55,8 +56,28 @@ async def test_metadata_has_the_protocols_members_and_ours(
         "tags": {"git_commit": "abc"},
         "disagreements": ["they differ"],
         "last_refusal": {"version": 8, "reason": "does not load"},
+        "stale": False,
         "registry_reachable": True,
+        "registry_read_seconds_ago": None,
     }
+
+
+async def test_what_is_stale_says_so_and_answers(
+    client: httpx.AsyncClient, lineup: Lineup, serve: Callable[..., Served]
+) -> None:
+    serve(7)
+    lineup.note_read("iris", round((time.time() - 30) * 1000), stale=False)
+    lineup.note_read("wine", round((time.time() - 3600) * 1000), stale=True)
+
+    server, iris = [(await client.get(path)).json() for path in ("/v2", "/v2/models/iris")]
+
+    assert (server["stale"], server["registry_reachable"]) == (True, False)
+    assert 3600 <= server["registry_read_seconds_ago"] < 3660
+    assert (iris["stale"], iris["registry_reachable"]) == (False, True)
+    assert 30 <= iris["registry_read_seconds_ago"] < 90
+    lineup.note_read("wine", None, stale=True)
+    assert (await client.get("/v2")).json()["registry_read_seconds_ago"] is None
+    assert (await client.get("/v2/models/iris/ready")).status_code == 200
 
 
 async def test_metadata_says_what_may_be_sent_and_asked_for(client: httpx.AsyncClient, lineup: Lineup) -> None:
