@@ -1,13 +1,13 @@
 """A worker's composition root: the only module that names lineup, engine, model loader and transports together."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from serving import __version__
@@ -15,9 +15,10 @@ from serving.engine import Engine, Limits
 from serving.freshness import Freshness, limit
 from serving.hosting.draining import drain
 from serving.hosting.hosted import Hosts
+from serving.hurry import Line
 from serving.lineup import Lineup
 from serving.reads import Reads
-from serving.rest import mlflow, oip, problems
+from serving.rest import mlflow, oip, problems, webhook
 from serving.rest.context import NameEveryAnswer
 from serving.rest.front import Front
 from serving.rest.openapi import OpenApi
@@ -54,7 +55,7 @@ def create(settings: Settings, hosts: Path) -> Front:
         watcher.stop()
         engine.close()
 
-    return build(engine, running, largest_body=settings.largest_body)
+    return build(engine, running, _webhooks(settings, hosts), largest_body=settings.largest_body)
 
 
 def _begun(hosts: Path) -> float:
@@ -62,6 +63,12 @@ def _begun(hosts: Path) -> float:
     with suppress(OSError):
         return hosts.stat().st_mtime
     return time.time()
+
+
+def _webhooks(settings: Settings, hosts: Path) -> tuple[APIRouter, ...]:
+    """None without a secret: what nobody can sign, nobody needs to send."""
+    secret = settings.webhook_secret
+    return (webhook.router(secret.get_secret_value(), Line(hosts.parent).send),) if secret else ()
 
 
 @asynccontextmanager
@@ -82,10 +89,11 @@ async def _grpc(engine: Engine, settings: Settings) -> AsyncIterator[None]:
 def build(
     engine: Engine,
     running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    more: Sequence[APIRouter] = (),
     *,
     largest_body: int = 64 << 20,
 ) -> Front:
-    """The app over `engine`; `running` surrounds its life."""
+    """The app over `engine`, and `more` routes; `running` surrounds its life."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -94,8 +102,8 @@ def build(
 
     app = FastAPIOffline(title="Slipway", version=__version__, lifespan=lifespan)
     app.state.engine = engine
-    app.include_router(mlflow.router)
-    app.include_router(oip.router)
+    for router in (mlflow.router, oip.router, *more):
+        app.include_router(router)
     problems.install(app)
     # The last one added sees a request first.
     app.add_middleware(problems.Boundary)

@@ -2,6 +2,7 @@
 
 ServingError
 ├── CallerError              the caller can fix it and retry
+│   ├── NotAuthentic         a webhook that is not MLflow's, or too old
 │   ├── UnknownModel
 │   ├── UnknownVersion
 │   ├── UnsupportedMedia
@@ -31,6 +32,10 @@ class ServingError(Exception):
 
 class CallerError(ServingError):
     code = "bad-request"
+
+
+class NotAuthentic(CallerError):
+    code = "not-authentic"
 
 
 class UnknownModel(CallerError):

@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     largest_version: PositiveInt = 20 << 30
     """Bytes of one version's files."""
 
+    webhook_secret: SecretStr | None = None
+    """What MLflow signs its webhooks with; without it there is no endpoint for them."""
+
     drain_seconds: PositiveFloat = 30
     """How long a version that was swapped out may still work at the requests it has; then its host is ended."""
 
@@ -151,11 +154,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _no_placeholders(self) -> Self:
-        if self.deployment != "local" and self.s3_secret and self.s3_secret.get_secret_value().startswith(PLACEHOLDER):
-            raise ValueError(
-                f"AWS_SECRET_ACCESS_KEY: still the placeholder of .env.example; set a secret, or SLIPWAY_ENV=local "
-                f"(it is {self.deployment})"
-            )
+        secrets = {"AWS_SECRET_ACCESS_KEY": self.s3_secret, "SERVING_WEBHOOK_SECRET": self.webhook_secret}
+        for name, secret in secrets.items():
+            if self.deployment != "local" and secret and secret.get_secret_value().startswith(PLACEHOLDER):
+                raise ValueError(
+                    f"{name}: still the placeholder of .env.example; set a secret, or SLIPWAY_ENV=local "
+                    f"(it is {self.deployment})"
+                )
         return self
 
 

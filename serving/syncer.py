@@ -9,7 +9,8 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from serving.errors import FollowFailed
@@ -17,33 +18,54 @@ from serving.follower import Follower, Outage, Tools
 
 log = logging.getLogger(__name__)
 
+LEAST_SECONDS = 0.25
+"""Between the beginnings of two polls, however much they are hurried: MLflow has others to answer."""
+
+
 class Syncer:
     def __init__(self, tools: Tools, *, poll_seconds: float) -> None:
         outage = Outage()
         self._followers = [Follower(name, tools, outage) for name in tools.board.names]
         self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
+        self._due = {name: threading.Event() for name in tools.board.names}
         self._told: dict[Callable[[], None], str] = {}
 
-    def start(self) -> None:
+    def start(self, hurried: Iterable[str] = ()) -> None:
+        """`hurried`: names of models, as they come up; each is polled at once, or nearly."""
         # Daemons: a download that hangs must not keep the process from ending.
         for follower in self._followers:
             threading.Thread(target=self._follow, args=[follower], name=f"follow {follower.name}", daemon=True).start()
         threading.Thread(target=self._confirm, name="confirm", daemon=True).start()
+        threading.Thread(target=self._listen, args=[hurried], name="hurry", daemon=True).start()
 
     def stop(self) -> None:
         """No new poll begins; one that runs is not waited for."""
         self._stopping.set()
+        for due in self._due.values():
+            due.set()
 
     def _follow(self, follower: Follower) -> None:
-        self._guarded(follower.name, follower.poll)
-        while not self._stopping.wait(self._poll_seconds):
+        due = self._due[follower.name]
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            due.clear()
             self._guarded(follower.name, follower.poll)
+            due.wait(self._poll_seconds)
+            self._stopping.wait(began + LEAST_SECONDS - time.monotonic() if due.is_set() else 0)
 
     def _confirm(self) -> None:
         while not self._stopping.wait(self._poll_seconds):
             for follower in self._followers:
                 self._guarded(follower.name, follower.confirm)
+
+    def _listen(self, hurried: Iterable[str]) -> None:
+        try:
+            for name in hurried:
+                if name in self._due:
+                    self._due[name].set()
+        except OSError as error:  # polling goes on, and finds everything a little later
+            log.warning("nobody can hurry the syncer", extra={"reason": str(error)})
 
     def _guarded(self, name: str, step: Callable[[], None]) -> None:
         try:
@@ -63,6 +85,7 @@ class Syncer:
 def main() -> None:
     from serving import lifeline, logs, settings
     from serving.hosting.hosted import Hosts
+    from serving.hurry import Line
     from serving.posted import Board
     from serving.registry import MlflowRegistry
     from serving.store import Bounds, Store
@@ -84,7 +107,7 @@ def main() -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    syncer.start()
+    syncer.start(Line(words.hosts.parent).names())
     ended.wait()
     syncer.stop()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 import httpx
+from cryptography.fernet import Fernet
 from minio import Minio
 
 ROOT = Path(__file__).parent.parent
@@ -150,6 +151,11 @@ def stack_environment(folder: Path) -> dict[str, str]:
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Webhooks may go to serving, which is here too, and those that were just made count at once.
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": Fernet.generate_key().decode(),
+        "MLFLOW_WEBHOOK_CACHE_TTL": "0",
     }
 
 

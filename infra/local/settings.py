@@ -47,7 +47,7 @@ class Settings:
     def refuse_placeholders(self) -> None:
         """StackError when a placeholder secret is about to leave a developer's machine."""
         place = self.env["SLIPWAY_ENV"]
-        secrets = sorted(name for name in self.env if name.endswith(("_KEY", "_PASSWORD")))
+        secrets = sorted(name for name in self.env if name.endswith(("_KEY", "_PASSWORD", "_SECRET")))
         placeholders = [name for name in secrets if self.env[name].startswith("change-me")]
         if place != "local" and placeholders:
             raise StackError(

@@ -19,6 +19,7 @@ from serving.errors import (
     Busy,
     CallerError,
     DeadlineExpired,
+    NotAuthentic,
     ServingError,
     TooLarge,
     UnknownModel,
@@ -35,6 +36,7 @@ MEDIA_TYPE = "application/problem+json"
 STATUS: dict[type[ServingError], int] = {
     ServingError: 500,
     CallerError: 400,
+    NotAuthentic: 401,
     UnknownModel: 404,
     UnknownVersion: 404,
     TooLarge: 413,

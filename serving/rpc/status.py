@@ -16,6 +16,7 @@ from serving.errors import (
     Busy,
     CallerError,
     DeadlineExpired,
+    NotAuthentic,
     ServingError,
     TooLarge,
     UnknownModel,
@@ -32,6 +33,7 @@ UNEXPECTED = "something went wrong here; the log has the cause"
 STATUS: dict[type[ServingError], StatusCode] = {
     ServingError: StatusCode.INTERNAL,
     CallerError: StatusCode.INVALID_ARGUMENT,
+    NotAuthentic: StatusCode.UNAUTHENTICATED,
     UnknownModel: StatusCode.NOT_FOUND,
     UnknownVersion: StatusCode.NOT_FOUND,
     TooLarge: StatusCode.RESOURCE_EXHAUSTED,

@@ -237,3 +237,27 @@ def test_with_s3_gone_and_then_mlflow_too_the_old_version_answers_until_they_are
 
 def refused(http: httpx.Client, name: str) -> Any:
     return http.get(f"/v2/models/{name}").json()["last_refusal"]
+
+
+SIGNED_WITH = "of-the-tests-only"
+
+
+def test_an_alias_that_is_moved_is_followed_at_once_through_a_webhook_of_mlflows(
+    registrar: Registrar, process: Process
+) -> None:
+    """Nobody polls: whatever is followed, MLflow has told of."""
+    one, two = registrar.register(slope(1)), registrar.register(slope(3))
+    with process(SERVING_POLL_SECONDS="3600", SERVING_WEBHOOK_SECRET=SIGNED_WITH) as (running, http):
+        eventually(lambda: "is Production yet; promote one" in http.get("/v2/health/ready").text, seconds=START)
+        hook = registrar.client.create_webhook(
+            "of-a-test",
+            f"{running.url}/v1/webhooks/mlflow",
+            ["model_version_alias.created"],
+            secret=SIGNED_WITH,
+        )
+        try:
+            for number in (one, two):
+                registrar.alias(number)
+                eventually(answering(http, number), seconds=START)
+        finally:
+            registrar.client.delete_webhook(hook.webhook_id)

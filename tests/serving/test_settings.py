@@ -66,9 +66,10 @@ def test_an_offline_server_needs_no_registry_and_no_other_does_without(environme
     assert refused() == ["MLFLOW_TRACKING_URI: not set"]
 
 
-def test_a_placeholder_secret_is_refused_everywhere_but_local(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("AWS_SECRET_ACCESS_KEY", "change-me-s3")
-    assert refused()[0].startswith("AWS_SECRET_ACCESS_KEY: still the placeholder")
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "SERVING_WEBHOOK_SECRET"])
+def test_a_placeholder_secret_is_refused_everywhere_but_local(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.setenv(name, "change-me-s3")
+    assert refused()[0].startswith(f"{name}: still the placeholder")
 
     environment.setenv("SLIPWAY_ENV", "local")
     assert "change-me" not in repr(settings.read())
@@ -136,6 +137,7 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_STORE",
         "SERVING_TRUST",
         "SERVING_TRUST_KEYS",
+        "SERVING_WEBHOOK_SECRET",
         "SERVING_WORKERS",
         "SLIPWAY_ENV",
     }

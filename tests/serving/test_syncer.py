@@ -1,4 +1,6 @@
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from serving.posted import Board
 from serving.protocol import Version, View
 from serving.reads import Reads
 from serving.store import Store
-from serving.syncer import Syncer
+from serving.syncer import LEAST_SECONDS, Syncer
 from serving.trust import Trust
 from tests.fakes import FakeRegistry, a_version, in_production
 from tests.servers import eventually
@@ -67,6 +69,64 @@ def test_every_model_is_followed(tmp_path: Path) -> None:
     syncer.start()
     try:
         eventually(lambda: all(board.posting(name).version for name in board.names))
+    finally:
+        syncer.stop()
+
+
+def test_a_model_that_is_hurried_is_polled_long_before_its_time(tmp_path: Path) -> None:
+    registry, board = FakeRegistry(), Board(("iris",), tmp_path)
+    syncer = Syncer(Tools(registry, Store(tmp_path), board, accept, Trust("off")), poll_seconds=3600)
+    promoted = threading.Event()
+
+    def names() -> Iterator[str]:
+        assert promoted.wait(20)
+        yield from ("another", "iris")
+
+    syncer.start(names())
+    try:
+        eventually(lambda: "no model" in board.posting("iris").waiting_for)
+        registry.view = in_production(a_version(1))
+        promoted.set()
+
+        eventually(lambda: board.posting("iris").version)
+    finally:
+        syncer.stop()
+
+
+def test_a_flood_hurries_no_more_than_a_few_polls(tmp_path: Path) -> None:
+    registry, sent = FakeRegistry(), threading.Event()
+    syncer = Syncer(
+        Tools(registry, Store(tmp_path), Board(("iris",), tmp_path), accept, Trust("off")), poll_seconds=3600
+    )
+
+    def flood() -> Iterator[str]:
+        for _ in range(100_000):
+            yield "iris"
+        sent.set()
+
+    began = time.monotonic()
+    syncer.start(flood())
+    try:
+        assert sent.wait(60)
+        eventually(lambda: registry.reads > 1)
+        assert registry.reads <= 2 + (time.monotonic() - began) / LEAST_SECONDS
+    finally:
+        syncer.stop()
+
+
+def test_who_cannot_be_hurried_polls_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Deaf:
+        def __iter__(self) -> Iterator[str]:
+            raise OSError("no such folder")
+
+    board = Board(("iris",), tmp_path)
+    tools = Tools(FakeRegistry(in_production(a_version(1))), Store(tmp_path), board, accept, Trust("off"))
+    syncer = Syncer(tools, poll_seconds=0.01)
+
+    syncer.start(Deaf())
+    try:
+        eventually(lambda: board.posting("iris").version)
+        eventually(lambda: "nobody can hurry the syncer" in caplog.messages)
     finally:
         syncer.stop()
 
