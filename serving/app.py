@@ -16,6 +16,7 @@ from serving.freshness import Freshness, limit
 from serving.hosting.draining import drain
 from serving.hosting.hosted import Hosts
 from serving.hurry import Line
+from serving.ledger import Writer
 from serving.lineup import Lineup
 from serving.reads import Reads
 from serving.rest import mlflow, oip, problems, webhook
@@ -34,11 +35,12 @@ GRACE_SECONDS = 3
 def create(settings: Settings, hosts: Path) -> Front:
     """An app that answers with what is posted in the store while it runs, over gRPC too.
 
-    `hosts`: the socket of the fork server, for versions that need their own library.
+    `hosts`: the socket of the fork server, for versions that need their own library; its folder is the pod's own.
     """
     lineup = Lineup(settings.models, coming=True, offline=settings.offline)
     batching = settings.batching
-    engine = Engine(lineup, Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows))
+    limits = Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows)
+    engine = Engine(lineup, limits, key_header=settings.candidate.key_header)
     trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
     draining = partial(drain, seconds=settings.drain_seconds)
     loading = Loading(trust.check, Hosts(hosts, settings.runtime).load, examples.inline_rows, draining)
@@ -46,16 +48,18 @@ def create(settings: Settings, hosts: Path) -> Front:
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        watcher = Watcher(settings.store, lineup, loading)
+        watcher, writer = Watcher(settings.store, lineup, loading), Writer(hosts.parent, lineup)
         watcher.start()
         fresh.start()
+        writer.start()
         async with _grpc(engine, settings):
             yield
         fresh.stop()
         watcher.stop()
+        writer.stop()
         engine.close()
 
-    return build(engine, running, _webhooks(settings, hosts), largest_body=settings.largest_body)
+    return build(engine, running, _webhooks(settings, hosts), largest_body=settings.largest_body, trials=hosts.parent)
 
 
 def _begun(hosts: Path) -> float:
@@ -92,8 +96,12 @@ def build(
     more: Sequence[APIRouter] = (),
     *,
     largest_body: int = 64 << 20,
+    trials: Path | None = None,
 ) -> Front:
-    """The app over `engine`, and `more` routes; `running` surrounds its life."""
+    """The app over `engine`, and `more` routes; `running` surrounds its life.
+
+    `trials`: where all workers write what they count.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -102,6 +110,7 @@ def build(
 
     app = FastAPIOffline(title="Slipway", version=__version__, lifespan=lifespan)
     app.state.engine = engine
+    app.state.trials = trials
     for router in (mlflow.router, oip.router, *more):
         app.include_router(router)
     problems.install(app)

@@ -16,6 +16,7 @@ import numpy as np
 
 from serving.errors import DeadlineExpired, PredictionFailed, QueueFull, ServingError
 from serving.protocol import Answer, Rows
+from serving.sample import Sample
 
 Outcome = Answer | ServingError
 
@@ -40,6 +41,8 @@ class Call:
     queue: float = 0.0
     predict: float = 0.0
     encode: float = 0.0
+    sample: Sample | None = None
+    """Its part in a trial, while there is one."""
 
     @property
     def expired(self) -> bool:

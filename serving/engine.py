@@ -17,8 +17,10 @@ from weakref import WeakKeyDictionary
 
 from serving.batcher import Batcher, Call, Limits
 from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull, ServingError
-from serving.lineup import Lineup, Served
+from serving.lineup import Lineup, Served, Standing
 from serving.protocol import PREDICT, Answer, Model, Rows
+from serving.sample import Sample
+from serving.traffic import on_canary
 
 __all__ = ["Call", "Engine", "Limits"]
 
@@ -28,28 +30,46 @@ T = TypeVar("T")
 THREADS = (os.cpu_count() or 1) + 4
 
 
+KEY_HEADER = "x-caller-key"
+
+
 class Engine:
-    def __init__(self, lineup: Lineup, limits: Limits | None = None) -> None:
+    def __init__(self, lineup: Lineup, limits: Limits | None = None, *, key_header: str = KEY_HEADER) -> None:
+        """`key_header`: where callers say who they are, in lower case; gRPC's metadata have it too."""
         self.lineup = lineup
+        self.key_header = key_header
         self._limits = limits or Limits()
         # A version that nobody serves or asks any more takes its queue with it, and the model.
         self._lanes: WeakKeyDictionary[Served, _Lanes] = WeakKeyDictionary()
         self._closed = False
+
+    def pick(self, standing: Standing, served: Served, key: bytes, call: Call) -> Served:
+        """The version that answers this caller: `served`, which is Production, or the candidate beside it.
+
+        While the candidate takes part, `call` is a sample of its trial from here on.
+        """
+        beside = standing.candidate
+        if beside is None or beside.served is None or beside.shadow is None:
+            return served
+        picked = beside.served if on_canary(beside.trial, key) else served
+        copied = beside.trial.mode == "shadow"
+        call.sample = Sample(beside.shadow, picked.version.number, served.model, copied=copied)
+        return picked
 
     def at_once(self, served: Served, rows: Rows, call: Call) -> Answer | None:
         """The answer of a model that needs less time than a queue would; None: ask `answer`. Errors as there."""
         if not served.at_once(rows.count):
             return None
         _check(served, rows, call)
-        began = time.perf_counter()
+        if call.sample is None:
+            return _now(served.model, rows, call)
         try:
-            return served.model.predict(rows)
-        except ServingError:
+            answer = _now(served.model, rows, call)
+        except ServingError as error:
+            call.sample.failed(error)
             raise
-        except Exception as error:
-            raise PredictionFailed from error
-        finally:
-            call.predict = time.perf_counter() - began
+        call.sample.answered(rows, answer, predict=call.predict)
+        return answer
 
     async def answer(self, served: Served, rows: Rows, call: Call) -> Answer:
         """By exactly `served`, even when another version is swapped in meanwhile.
@@ -60,24 +80,36 @@ class Engine:
         if at_once is not None:
             return at_once
         _check(served, rows, call)
-        return await _in_time(self._of(served).batcher.submit(rows, call), call)
+        answering = _in_time(self._of(served).batcher.submit(rows, call), call)
+        if call.sample is None:
+            return await answering
+        answer = await call.sample.watch(answering)
+        call.sample.answered(rows, answer, predict=call.predict, queue=call.queue)
+        return answer
 
     async def invoke(self, served: Served, media_type: str, body: bytes, call: Call) -> bytes:
         """MLflow's JSON answer to a body that only MLflow's own parser can read; not joined with others.
 
         QueueFull and DeadlineExpired, or what the model raises.
         """
-        lanes = self._of(served)
-        if lanes.invoked >= self._limits.waiting_rows:
-            raise QueueFull(lanes.invoked)
-        work = partial(_invoke, served.model, media_type, body, call, time.perf_counter())
-        return await _in_time(lanes.invoke(work), call)
+        if call.sample is None:
+            return await self._invoked(served, media_type, body, call)
+        text = await call.sample.watch(self._invoked(served, media_type, body, call))
+        call.sample.answered_body((media_type, body), text, predict=call.predict, queue=call.queue)
+        return text
 
     def close(self) -> None:
         """Takes no more work; what runs is not waited for."""
         self._closed = True
         for lanes in self._lanes.values():
             lanes.pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _invoked(self, served: Served, media_type: str, body: bytes, call: Call) -> bytes:
+        lanes = self._of(served)
+        if lanes.invoked >= self._limits.waiting_rows:
+            raise QueueFull(lanes.invoked)
+        work = partial(_invoke, served.model, media_type, body, call, time.perf_counter())
+        return await _in_time(lanes.invoke(work), call)
 
     def _of(self, served: Served) -> "_Lanes":
         lanes = self._lanes.get(served)
@@ -118,6 +150,18 @@ class _Lanes:
     def _freed(self, loop: asyncio.AbstractEventLoop, _done: object) -> None:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(self._free.release)
+
+
+def _now(model: Model, rows: Rows, call: Call) -> Answer:
+    began = time.perf_counter()
+    try:
+        return model.predict(rows)
+    except ServingError:
+        raise
+    except Exception as error:
+        raise PredictionFailed from error
+    finally:
+        call.predict = time.perf_counter() - began
 
 
 def _check(served: Served, rows: Rows, call: Call) -> None:

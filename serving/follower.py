@@ -5,45 +5,25 @@ The only writer of the board. The old version stays posted until the new one has
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
 
+from serving.candidacy import Candidacy, Run, in_thread
+from serving.candidate import beside
 from serving.errors import NotPosted, RegistryUnreachable, VersionRefused
-from serving.posted import Board, Posting, Refusal
+from serving.posted import Posting, Refusal
+from serving.preparing import Attempts, Tools, prepare
 from serving.production import Decision, choose
-from serving.protocol import Registry, Version, View
+from serving.protocol import Version, View
 from serving.reads import Reads
-from serving.store import Store
-from serving.trust import Trust
+
+__all__ = ["Follower", "Outage", "Tools"]
 
 log = logging.getLogger(__name__)
 
 PROMOTE = "promote one: python -m pipelines.promote"
-LONGEST_RETRY_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What a follower works with; `attempt` raises when the version in a folder cannot be served."""
-
-    registry: Registry
-    store: Store
-    board: Board
-    attempt: Callable[[Path], None]
-    trust: Trust
-    clock: Callable[[], float] = time.monotonic
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A refused version, and when to try it again: 2, 4, 8, ... seconds later."""
-
-    version: Version
-    failures: int
-    not_before: float
 
 
 @dataclass
@@ -68,14 +48,17 @@ class Outage:
 class Follower:
     """Keeps one model's posting true."""
 
-    def __init__(self, name: str, tools: Tools, outage: Outage) -> None:
+    def __init__(self, name: str, tools: Tools, outage: Outage, run: Run = in_thread) -> None:
+        """`run` does what Production need not wait for."""
         self.name = name
         self._tools = tools
         self._outage = outage
         self._decision: Decision | None = None
         self._reported: tuple[str, ...] = ()
-        self._refused: Attempt | None = None
+        self._attempts = Attempts(tools.clock)
         self._intact = False
+        self._candidacy = Candidacy(name, tools, run)
+        self._kept = self._candidacy.version
         self._tidy = False
         self._reads = Reads(tools.store.folder)
         self._working = False
@@ -97,12 +80,17 @@ class Follower:
             self._registry_lost(error)
             return
         self._registry_found()
+        self._tidy_up()
         self._decision = choose(self._decision, view)
-        self._report((*self._decision.disagreements, *self._orphaned(view)))
+        trial, faults = beside(view, self._decision.version or self._posting.version)
+        self._report((*self._decision.disagreements, *self._orphaned(view), *faults))
+        if not self._being_promoted(self._decision.version):
+            self._candidacy.say(trial)
         if self._decision.version is not None:
             self._serve(self._decision.version)
         else:
             self._put(waiting_for=f"{_missing(self.name, view)} yet; {PROMOTE}")
+        self._candidacy.prepare()
 
     def _registry_lost(self, error: RegistryUnreachable) -> None:
         if self._outage.begins(self._tools.clock()):
@@ -136,10 +124,8 @@ class Follower:
         if posted is not None and posted.has_files_of(wanted) and self._still_intact(wanted):
             if posted.tags != wanted.tags:
                 self._put(version=wanted)
-            self._tidy_up()
             return
-        before = self._before(wanted)
-        if before is not None and self._tools.clock() < before.not_before:
+        if self._attempts.too_early(wanted) or self._candidacy.prepares(wanted):
             return
         began = self._tools.clock()
         try:
@@ -147,6 +133,13 @@ class Follower:
             self._post(wanted, folder, seconds=self._tools.clock() - began)
         except (VersionRefused, NotPosted) as error:
             self._refuse(wanted, str(error))
+
+    def _being_promoted(self, wanted: Version | None) -> bool:
+        """Is the candidate about to be Production? Workers have it loaded, so it stays until it is."""
+        candidate = self._posting.candidate
+        if wanted is None or candidate is None or self._attempts.too_early(wanted):
+            return False
+        return candidate.trial.version.has_files_of(wanted) and not wanted.has_files_of(self._posting.version)
 
     def _still_intact(self, posted: Version) -> bool:
         """Looked at once: what an earlier process has posted may have been changed since."""
@@ -158,52 +151,39 @@ class Follower:
             self._intact = True
         return True
 
-    def _prepare(self, wanted: Version) -> Path:
+    def _prepare(self, wanted: Version) -> str:
         log.info("version loading", extra={"model": self.name, "version": wanted.number})
         self._put(waiting_for=f"version {wanted.number} is being downloaded and tried")
         self._working = True
         try:
-            folder = self._tools.store.fetch(wanted, self._tools.registry.download, self._tools.registry.size)
-            self._tools.trust.check(folder, wanted)
-            self._tools.attempt(folder)
-        except (Exception, SystemExit) as error:
-            # Its files may be what is wrong, so the next attempt downloads them again.
-            self._tools.store.forget(wanted)
-            said = str(error) if isinstance(error, VersionRefused) else f"{type(error).__name__}: {error}"
-            raise VersionRefused(said.splitlines()[0][:500]) from error
+            return prepare(self._tools, wanted)
         finally:
             self._working = False
-        return folder
-
-    def _before(self, wanted: Version) -> Attempt | None:
-        """The last attempt, where these files were refused in it."""
-        return self._refused if self._refused and self._refused.version.has_files_of(wanted) else None
 
     def _refuse(self, wanted: Version, reason: str) -> None:
-        before = self._before(wanted)
-        failures = before.failures + 1 if before is not None else 1
-        retry_seconds = min(2**failures, LONGEST_RETRY_SECONDS)
-        self._refused = Attempt(wanted, failures, self._tools.clock() + retry_seconds)
+        retry_seconds = self._attempts.refused(wanted)
         extra = {"model": self.name, "version": wanted.number, "reason": reason, "retry_seconds": retry_seconds}
         log.error("version refused", extra=extra)
         self._put(refusal=Refusal(wanted.number, reason), waiting_for=f"version {wanted.number} was refused: {reason}")
 
-    def _post(self, wanted: Version, folder: Path, *, seconds: float) -> None:
+    def _post(self, wanted: Version, folder: str, *, seconds: float) -> None:
         posting = self._posting
         old, refusal = posting.version, posting.refusal
         forgiven = refusal and refusal.number == wanted.number
-        below = str(folder.relative_to(self._tools.store.folder))
-        self._put(version=wanted, folder=below, refusal=None if forgiven else refusal)
-        self._refused, self._intact, self._tidy = None, True, False
+        self._put(version=wanted, folder=folder, refusal=None if forgiven else refusal)
+        self._attempts.forgive()
+        self._intact, self._tidy = True, False
         extra = {"model": self.name, "version": wanted.number, "seconds": round(seconds, 2)}
         log.info("version posted", extra={**extra, "previous": old.number if old else None})
         self._tidy_up()
 
     def _tidy_up(self) -> None:
         """Until nothing is in the store that should not be: a worker may still answer with what has to go."""
-        posted = self._posting.version
-        if posted is not None and not self._tidy:
-            self._tidy = not self._tools.store.keep(self.name, [posted])
+        if self._candidacy.version != self._kept:
+            self._kept, self._tidy = self._candidacy.version, False
+        used = [version for version in (self._posting.version, self._kept) if version is not None]
+        if used and not self._tidy:
+            self._tidy = not self._tools.store.keep(self.name, used)
 
     @property
     def _posting(self) -> Posting:
@@ -211,7 +191,7 @@ class Follower:
 
     def _put(self, **changes: object) -> None:
         try:
-            self._tools.board.put(replace(self._posting, **changes))  # type: ignore[arg-type]  # fields of Posting
+            self._tools.board.change(self.name, partial(replace, **changes))
         except OSError as error:
             raise NotPosted(error.strerror or type(error).__name__) from error
 

@@ -7,7 +7,7 @@ from serving.engine import Call, Engine
 from serving.errors import InvalidInput, RowsRefused, UnknownVersion
 from serving.interface import PREDICTIONS, output_name
 from serving.lineup import Lineup, Served
-from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Array, NotRows, Rows
+from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Array, Model, NotRows, Rows
 
 LOOK_SECONDS = 0.05
 PATIENCE_LOOKS = 400
@@ -16,11 +16,14 @@ Outputs = Sequence[tuple[str, Array]]
 
 
 def served_as(lineup: Lineup, name: str, version: str) -> Served:
-    """The version of `name` that answers; an empty `version` is any. UnknownModel, NotReady, UnknownVersion."""
+    """The version of `name` that answers; an empty `version` is Production. UnknownModel, NotReady, UnknownVersion."""
     served = lineup.served(name)
-    if version and version != str(served.version.number):
-        raise UnknownVersion(name, served.version.number)
-    return served
+    if not version or version == str(served.version.number):
+        return served
+    beside = lineup.standing(name).candidate
+    if beside is not None and beside.served is not None and version == str(beside.served.version.number):
+        return beside.served
+    raise UnknownVersion(name, served.version.number)
 
 
 async def served_soon(lineup: Lineup, name: str, version: str = "") -> Served:
@@ -37,13 +40,18 @@ async def served_soon(lineup: Lineup, name: str, version: str = "") -> Served:
 
 def rows_of(served: Served, tensors: Sequence[tuple[str, Array]], params: Mapping[str, object] | None) -> Rows:
     """`params` are those of the request: the model's own, and `predict_proba`. InvalidInput with a reason."""
+    return rows_for(served.model, tensors, params)
+
+
+def rows_for(model: Model, tensors: Sequence[tuple[str, Array]], params: Mapping[str, object] | None) -> Rows:
+    """As `rows_of`, for a model."""
     named = dict(tensors)
     if len(named) != len(tensors):
         raise InvalidInput("two inputs have the same name")
-    plan = served.model.plan
+    plan = model.plan
     if plan is None:
         raise InvalidInput("this model takes values that no tensor can hold; send them to /invocations")
-    inputs = served.model.signature.inputs
+    inputs = model.signature.inputs
     if inputs and inputs[0].name is None:  # a plan counts what has no name; its metadata says input-0, input-1, ...
         named = {name.removeprefix("input-"): array for name, array in tensors}
     return plan.tensors(named, params)

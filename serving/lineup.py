@@ -6,11 +6,16 @@ A `Standing` is never changed, only replaced by one assignment, so a request tha
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from serving.errors import NotReady, UnknownModel
 from serving.posted import Refusal
-from serving.protocol import Model, Version
+from serving.protocol import Model, Trial, Version
+from serving.shadow import Shadow
+from serving.tally import Counter, Tally
 from serving.trust import Found
+
+State = Literal["loading", "running", "out", "refused"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,27 @@ class Served:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """What this worker does with the version beside Production."""
+
+    trial: Trial
+    state: State
+    reason: str = ""
+    """Why it is out, or refused."""
+    served: Served | None = None
+    """While it is running."""
+    shadow: Shadow | None = None
+    """As long as `served`."""
+    counter: Counter | None = None
+    """From its first moment on; what was counted is told afterwards, too."""
+
+    def tally(self) -> Tally | None:
+        """What was counted in this worker."""
+        late = self.shadow.late() if self.shadow is not None else 0
+        return self.counter.tally(late) if self.counter is not None else None
+
+
+@dataclass(frozen=True)
 class Standing:
     name: str
     served: Served | None = None
@@ -40,6 +66,7 @@ class Standing:
     registry_reachable: bool = True
     coming: bool = False
     """Is the first version being loaded, so that a moment's patience will help?"""
+    candidate: Candidate | None = None
     read_ms: int | None = field(default=None, compare=False)
     """When the registry was last read for this model, since the epoch; None: never. Kept by `Lineup.put`."""
     stale: bool = field(default=False, compare=False)

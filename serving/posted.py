@@ -6,13 +6,14 @@ The syncer's `Board` writes it, each worker's `Watcher` reads it; neither needs 
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from serving.protocol import Version
+from serving.protocol import Trial, Version
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,19 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """The version to try beside the one that is served."""
+
+    trial: Trial
+    folder: str = ""
+    """Of the version, below the store; empty until its files are there and were tried."""
+    refusal: str = ""
+    """Why they could not be; it is tried again."""
+    out: str = ""
+    """Why it was taken out of traffic; another trial begins anew."""
+
+
+@dataclass(frozen=True)
 class Posting:
     """One model: the version to serve and where its files are, or why there is none."""
 
@@ -40,6 +54,7 @@ class Posting:
     disagreements: tuple[str, ...] = ()
     refusal: Refusal | None = None
     registry_reachable: bool = True
+    candidate: Candidate | None = None
 
 
 class Board:
@@ -49,7 +64,7 @@ class Board:
         """Goes on with what an earlier syncer has posted, where its files are still there."""
         self.names = names
         self._file = store / FILE
-        known = {each.name: each for each in _before(store) if each.version is None or (store / each.folder).is_dir()}
+        known = {each.name: _present(each, store) for each in _before(store) if _whole(each, store)}
         # Models that are not followed now stay posted: the next start may name them again.
         self._postings = {name: known.pop(name, Posting(name)) for name in names} | known
         self._lock = threading.Lock()
@@ -59,9 +74,16 @@ class Board:
         return self._postings[name]
 
     def put(self, posting: Posting) -> None:
-        """OSError when the file cannot be written: the one before stays, here as well as there."""
+        """As `change`."""
+        self.change(posting.name, lambda _before: posting)
+
+    def change(self, name: str, change: Callable[[Posting], Posting]) -> None:
+        """Post what `change` makes of what is posted; nobody else posts between.
+
+        OSError when the file cannot be written: the one before stays, here as well as there.
+        """
         with self._lock:
-            postings = {**self._postings, posting.name: posting}
+            postings = {**self._postings, name: change(self._postings[name])}
             text = msgspec.json.encode(list(postings.values()))
             if text != self._written:
                 _replace(self._file, text)
@@ -81,6 +103,18 @@ def _replace(file: Path, text: bytes) -> None:
         with suppress(OSError):  # what there is of it takes up room that may be what is missing
             fresh.unlink()
         raise
+
+
+def _whole(posting: Posting, store: Path) -> bool:
+    return posting.version is None or (store / posting.folder).is_dir()
+
+
+def _present(posting: Posting, store: Path) -> Posting:
+    """Without the files of a candidate that are gone."""
+    candidate = posting.candidate
+    if candidate is None or not candidate.folder or (store / candidate.folder).is_dir():
+        return posting
+    return replace(posting, candidate=replace(candidate, folder=""))
 
 
 def _before(store: Path) -> tuple[Posting, ...]:

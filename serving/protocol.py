@@ -6,7 +6,7 @@ Plain data; knows no library but numpy, and no transport.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
@@ -124,6 +124,25 @@ class Version:
         return other is not None and self == other and self.manifest == other.manifest
 
 
+Mode = Literal["shadow", "canary"]
+"""What a candidate does: hear copies and answer nobody, or answer a share of the callers."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate beside Production, as the registry says. The same version at another `since_ms` is another trial."""
+
+    version: Version
+    mode: Mode
+    percent: float
+    """Of the callers, 0 to 100; only means something to a canary."""
+    since_ms: int
+
+    def same_as(self, other: "Trial | None") -> bool:
+        """Is it the same trial, perhaps with another mode or percent?"""
+        return other is not None and self.version.has_files_of(other.version) and self.since_ms == other.since_ms
+
+
 @dataclass(frozen=True)
 class View:
     """What the registry says about one model at one moment."""
@@ -133,6 +152,10 @@ class View:
     alias: Version | None = None
     similar_aliases: tuple[str, ...] = ()
     """Aliases that differ from `production` only in case: people expect them to count, and they do not."""
+    trial: Trial | None = None
+    """Of the candidate that the registered model's tag names."""
+    trial_fault: str | None = None
+    """Why there is none although the tag is there; a sentence."""
 
 
 class Registry(Protocol):

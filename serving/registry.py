@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from serving import candidate
 from serving.errors import RegistryUnreachable
 from serving.production import ALIAS, STAGE
 from serving.protocol import Version, View
@@ -91,11 +92,15 @@ class MlflowRegistry:
             if not page:
                 break
         aliases = {alias: int(number) for alias, number in registered.aliases.items()}
+        known = {int(each.version): _version(each) for each in versions}
+        trial, fault = candidate.read(registered.tags.get(candidate.TAG), known)
         return View(
             registered=True,
-            in_production=tuple(_version(each) for each in versions if each.current_stage == STAGE),
-            alias=next((_version(each) for each in versions if int(each.version) == aliases.get(ALIAS)), None),
+            in_production=tuple(known[int(each.version)] for each in versions if each.current_stage == STAGE),
+            alias=known.get(aliases.get(ALIAS, 0)),
             similar_aliases=tuple(alias for alias in sorted(aliases) if alias != ALIAS and alias.lower() == ALIAS),
+            trial=trial,
+            trial_fault=fault,
         )
 
 
@@ -108,12 +113,14 @@ def _listed(files: ArtifactRepository, folder: str = "") -> Iterator[FileInfo]:
 
 
 def _mark(registered: RegisteredModel) -> object:
-    """Differs whenever a stage, an alias or a tag of the newest Production version differs.
+    """Differs whenever a stage, an alias, the candidate or a tag of the newest Production version differs.
 
-    A change of stage stamps the registered model; a change of alias stamps nothing, so the aliases are in it.
+    A change of stage stamps the registered model; a change of alias or of the candidate's tag stamps nothing, so they
+    are in it.
     """
     latest = [(each.version, each.current_stage, each.tags) for each in registered.latest_versions]
-    return registered.creation_timestamp, registered.last_updated_timestamp, registered.aliases, latest
+    said = registered.aliases, registered.tags.get(candidate.TAG)
+    return registered.creation_timestamp, registered.last_updated_timestamp, said, latest
 
 
 def _version(found: ModelVersion) -> Version:

@@ -13,6 +13,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    StringConstraints,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -45,6 +46,22 @@ class Batching(BaseModel, frozen=True, extra="forbid"):
 
     max_waiting_rows: PositiveInt = 10_000
     """Beyond it callers are told to come back later."""
+
+
+class Candidate(BaseModel, frozen=True, extra="forbid"):
+    """Who hears a canary, and when a candidate is taken out of traffic."""
+
+    key_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$", to_lower=True)] = "x-caller-key"
+    """The same caller always gets the same version; who sends no such header is told apart by the request's id."""
+
+    max_error_rate: float = Field(default=0.02, ge=0, le=1)
+    """Share of its requests that may fail beyond Production's own share."""
+
+    max_p99_ratio: float = Field(default=2, ge=1)
+    """How many times Production's p99 its own may be."""
+
+    min_requests: PositiveInt = 50
+    """Fewer say nothing of a p99."""
 
 
 class Settings(BaseSettings):
@@ -103,6 +120,8 @@ class Settings(BaseSettings):
     """Raw public Ed25519 keys. More than one, so that a new key can be told before the old one is taken away."""
 
     batching: Batching = Batching()
+
+    candidate: Candidate = Candidate()
 
     largest_body: PositiveInt = 64 << 20
     """Bytes of one request; a stream is bounded by the line instead."""
@@ -176,8 +195,9 @@ def _public_key(text: str) -> bytes:
 
 def env_names() -> frozenset[str]:
     """Every environment name this room reads."""
-    plain = {_env_name(field) for field in Settings.model_fields if field != "batching"}
-    return frozenset(plain | {_env_name("batching", field) for field in Batching.model_fields})
+    groups: dict[str, type[BaseModel]] = {"batching": Batching, "candidate": Candidate}
+    plain = {_env_name(field) for field in Settings.model_fields if field not in groups}
+    return frozenset(plain | {_env_name(name, field) for name, each in groups.items() for field in each.model_fields})
 
 
 def read() -> Settings:

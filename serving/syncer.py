@@ -12,9 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serving.errors import FollowFailed
 from serving.follower import Follower, Outage, Tools
+
+if TYPE_CHECKING:  # imported by `main`, once it is known that the settings are right
+    from serving.judge import Judge
+    from serving.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -84,12 +89,7 @@ class Syncer:
 
 def main() -> None:
     from serving import lifeline, logs, settings
-    from serving.hosting.hosted import Hosts
     from serving.hurry import Line
-    from serving.posted import Board
-    from serving.registry import MlflowRegistry
-    from serving.store import Bounds, Store
-    from serving.trust import Trust
 
     parser = argparse.ArgumentParser(prog="python -m serving.syncer")
     parser.add_argument("--hosts", type=Path, required=True, help="the fork server's socket")
@@ -98,18 +98,35 @@ def main() -> None:
     chosen = settings.read()
     logs.configure(chosen.log_level, sys.stderr)
     lifeline.end_with_parent(sys.argv)
-    store = Store(chosen.store, Bounds(chosen.keep_versions, chosen.largest_version))
-    store.keep_of_others(chosen.models)
-    hosts = Hosts(words.hosts, chosen.runtime)
-    board, trust = Board(chosen.models, store.folder), Trust(chosen.trust, chosen.trust_keys)
-    tools = Tools(MlflowRegistry(chosen.tracking_uri), store, board, hosts.attempt, trust)
-    syncer = Syncer(tools, poll_seconds=chosen.poll_seconds)
+    syncer, judge = _composed(chosen, words.hosts)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     syncer.start(Line(words.hosts.parent).names())
+    judge.start()
     ended.wait()
     syncer.stop()
+    judge.stop()
+
+
+def _composed(chosen: "Settings", hosts: Path) -> "tuple[Syncer, Judge]":
+    """`hosts`: the fork server's socket; its folder is the pod's own."""
+    from serving.hosting.hosted import Hosts
+    from serving.judge import Judge
+    from serving.posted import Board
+    from serving.registry import MlflowRegistry
+    from serving.store import Bounds, Store
+    from serving.trust import Trust
+    from serving.verdict import Limits
+
+    store = Store(chosen.store, Bounds(chosen.keep_versions, chosen.largest_version))
+    store.keep_of_others(chosen.models)
+    board, trust = Board(chosen.models, store.folder), Trust(chosen.trust, chosen.trust_keys)
+    attempt = Hosts(hosts, chosen.runtime).attempt
+    tools = Tools(MlflowRegistry(chosen.tracking_uri), store, board, attempt, trust)
+    said = chosen.candidate
+    judge = Judge(board, hosts.parent, Limits(said.max_error_rate, said.max_p99_ratio, said.min_requests))
+    return Syncer(tools, poll_seconds=chosen.poll_seconds), judge
 
 
 if __name__ == "__main__":

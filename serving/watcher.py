@@ -5,57 +5,57 @@ One thread a worker. The only writer of the worker's lineup.
 
 import logging
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from serving import posted
-from serving.errors import VersionRefused
-from serving.lineup import Lineup, Served, Standing
+from serving.lineup import Candidate, Lineup, Standing, State
+from serving.loading import Loading, Run, Slot, in_turn
 from serving.posted import Posting, Refusal
-from serving.protocol import Model, Version
-from serving.trust import Found
+from serving.protocol import Trial
+from serving.shadow import Shadow
+from serving.tally import Counter
+
+__all__ = ["Loading", "Watcher"]
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
-LONGEST_RETRY_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Loading:
-    """What vouches for a version, how it becomes a model, and up to how many rows that model is called at once."""
-
-    check: Callable[[Path, Version], Found]
-    load: Callable[[Path, Callable[[], object]], Model]
-    """What it is given beside the folder is that check again, for a process that starts later."""
-    inline_rows: Callable[[Model], int]
-    drain: Callable[[Model], None] = lambda _: None
-    """For a version that was swapped out: what hangs in it must not keep it for ever."""
 
 
 @dataclass
-class Failure:
-    """A version that this worker could not load, and when it tries again."""
+class Slots:
+    """Of one model."""
 
-    version: Version
-    reason: str
-    times: int
-    not_before: float
+    production: Slot
+    candidate: Slot
+    shadow: Shadow | None = None
+    """Of the candidate that is running."""
+    counter: Counter | None = None
+    """Of its trial; stays when it is out."""
+
+    def hush(self) -> None:
+        """The candidate hears no more."""
+        if self.shadow is not None:
+            self.shadow.close()
+        self.shadow = None
 
 
 class Watcher:
-    def __init__(self, store: Path, lineup: Lineup, loading: Loading) -> None:
-        self._store, self._lineup, self._loading = store, lineup, loading
+    def __init__(self, store: Path, lineup: Lineup, loading: Loading, run: tuple[Run, Run] | None = None) -> None:
+        """`run`: how Production is loaded, and how candidates are, which Production never waits for."""
+        self._store, self._lineup = store, lineup
         self._seen: object = None
         self._postings: dict[str, Posting] = {}
-        self._failures: dict[str, Failure] = {}
+        runs = run or (in_turn(), in_turn())
+        self._slots = {
+            name: Slots(Slot(name, "model", loading, runs[0]), Slot(name, "candidate", loading, runs[1]))
+            for name in lineup.names
+        }
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        # A daemon: a model that hangs while it loads must not keep the process from ending.
+        # A daemon: what hangs in the store's folder must not keep the process from ending.
         threading.Thread(target=self._watch, name="watcher", daemon=True).start()
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class Watcher:
             self._stopping.wait(LOOK_SECONDS)
 
     def look(self) -> None:
-        """Do what it takes to serve what is posted now."""
+        """Do what it takes to serve what is posted now; what is being loaded is not waited for."""
         mark = self._mark()
         if mark != self._seen:
             try:
@@ -78,8 +78,8 @@ class Watcher:
             except ValueError as error:  # said once: only another file can be better
                 log.error("lineup not readable", extra={"reason": str(error)})
             self._seen = mark
-        for name in self._lineup.names:
-            self._follow(self._postings.get(name, Posting(name)))
+        for name, slots in self._slots.items():
+            self._follow(self._postings.get(name, Posting(name)), slots)
 
     def _mark(self) -> object:
         """Differs when the file was replaced."""
@@ -89,57 +89,65 @@ class Watcher:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
 
-    def _follow(self, posting: Posting) -> None:
-        standing = self._lineup.standing(posting.name)
-        served, wanted = standing.served, posting.version
-        if served and wanted and served.version.has_files_of(wanted) and served.version.tags != wanted.tags:
-            served = replace(served, version=wanted)
-        self._put(standing, _noted(posting, served, self._failures.get(posting.name)))
-        if wanted is None or (served is not None and served.version.has_files_of(wanted)):
-            self._failures.pop(posting.name, None)
-            return
-        failure = self._failures.get(posting.name)
-        if failure is None or not failure.version.has_files_of(wanted) or time.monotonic() >= failure.not_before:
-            self._load(posting, wanted)
+    def _follow(self, posting: Posting, slots: Slots) -> None:
+        production, wanted = slots.production, posting.version
+        if wanted is not None:
+            production.want(wanted, self._store / posting.folder, slots.candidate)
+        candidate = self._candidate(posting, slots)
+        standing = _noted(posting, production, candidate)
+        old = self._lineup.standing(posting.name)
+        if standing != old or _others(standing, old):
+            self._lineup.put(standing)
 
-    def _load(self, posting: Posting, version: Version) -> None:
-        began = time.perf_counter()
-        old = self._lineup.standing(posting.name).served
-        try:
-            folder = self._store / posting.folder
-            check = partial(self._loading.check, folder, version)
-            trust = check()  # the syncer has done so, but the store is a folder like any other
-            model = self._loading.load(folder, check)
-            served = Served(version, model, self._loading.inline_rows(model), trust)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything; the old one goes on answering
-            self._failed(posting, version, error)
-            return
-        self._failures.pop(posting.name, None)
-        self._put(self._lineup.standing(posting.name), _noted(posting, served, None))
-        seconds = round(time.perf_counter() - began, 3)
-        extra = {"model": posting.name, "version": version.number, "runtime": model.runtime, "seconds": seconds}
-        log.info("model swapped", extra={**extra, "previous": old.version.number if old else None})
-        if old is not None:
-            self._loading.drain(old.model)
-
-    def _failed(self, posting: Posting, version: Version, error: BaseException) -> None:
-        said = str(error) if isinstance(error, VersionRefused) else f"{type(error).__name__}: {error}"
-        before = self._failures.get(posting.name)
-        times = before.times + 1 if before and before.version == version else 1
-        wait = min(2**times, LONGEST_RETRY_SECONDS)
-        failure = Failure(version, said.splitlines()[0][:500], times, time.monotonic() + wait)
-        self._failures[posting.name] = failure
-        standing = self._lineup.standing(posting.name)
-        self._put(standing, _noted(posting, standing.served, failure))
-        extra = {"model": posting.name, "version": version.number, "reason": failure.reason, "retry_seconds": wait}
-        log.error("version refused", extra=extra)
-
-    def _put(self, old: Standing, new: Standing) -> None:
-        if new != old or new.served is not old.served:  # versions with other tags are equal
-            self._lineup.put(new)
+    def _candidate(self, posting: Posting, slots: Slots) -> Candidate | None:
+        said, slot = posting.candidate, slots.candidate
+        # Beside another version only: it may just have become the one that is served.
+        if said is None or said.trial.version.has_files_of(posting.version):
+            slot.clear(but=posting.version)
+            slots.hush()
+            slots.counter = None
+            return None
+        wanted = said.trial.version
+        if said.out or not said.folder:
+            slot.clear()
+        elif slots.production.served is not None:  # which is loaded first
+            if slot.served is not None and not slot.served.version.has_files_of(wanted):
+                slot.clear()
+            slot.want(wanted, self._store / said.folder, slots.production)
+        _hear(said.trial, slots)
+        state, reason = _state(said, slot)
+        return Candidate(said.trial, state, reason, slot.served, slots.shadow, slots.counter)
 
 
-def _noted(posting: Posting, served: Served | None, failure: Failure | None) -> Standing:
+def _hear(trial: Trial, slots: Slots) -> None:
+    """Count from the trial's first moment here on, and go on counting whatever its mode and percent."""
+    served, production = slots.candidate.served, slots.production.served
+    if slots.counter is not None and not slots.counter.counts(trial):
+        slots.hush()
+        slots.counter = None
+    if served is None or production is None:
+        slots.hush()
+        return
+    if slots.counter is None:
+        slots.counter = Counter(trial, production.version.number)
+    slots.counter.beside(production.version.number)
+    if slots.shadow is None or not slots.shadow.asks(served.model):
+        slots.hush()
+        slots.shadow = Shadow(served.model, slots.counter)
+
+
+def _state(said: posted.Candidate, slot: Slot) -> tuple[State, str]:
+    if said.out:
+        return "out", said.out
+    if slot.served is not None:
+        return "running", ""
+    if said.refusal or slot.failure is not None:
+        return "refused", said.refusal or (slot.failure.reason if slot.failure else "")
+    return "loading", ""
+
+
+def _noted(posting: Posting, slot: Slot, candidate: Candidate | None) -> Standing:
+    served, failure = slot.served, slot.failure
     waiting_for, refusal, coming = posting.waiting_for, posting.refusal, False
     if posting.version is not None:
         coming = served is None and failure is None
@@ -148,4 +156,10 @@ def _noted(posting: Posting, served: Served | None, failure: Failure | None) -> 
             refusal = Refusal(failure.version.number, failure.reason)
             waiting_for = f"version {refusal.number} was refused: {refusal.reason}"
     noticed = (posting.disagreements, refusal, posting.registry_reachable)
-    return Standing(posting.name, served, waiting_for, *noticed, coming)
+    return Standing(posting.name, served, waiting_for, *noticed, coming, candidate)
+
+
+def _others(one: Standing, other: Standing) -> bool:
+    """Versions with other tags are equal."""
+    mine, theirs = one.candidate, other.candidate
+    return one.served is not other.served or (mine and mine.served) is not (theirs and theirs.served)

@@ -11,15 +11,19 @@ from typing import Self
 import numpy as np
 
 from serving.errors import RegistryUnreachable
-from serving.protocol import Answer, Column, Decoder, Rows, Signature, Version, View
+from serving.protocol import Answer, Column, Decoder, Mode, Rows, Signature, Trial, Version, View
 
 
 def a_version(number: int, *, name: str = "iris", moved_ms: int = 0, created_ms: int = 0, **tags: str) -> Version:
     return Version(name, number, created_ms, f"models:/m-{number}", moved_ms, tags)
 
 
-def in_production(*versions: Version, alias: Version | None = None) -> View:
-    return View(registered=True, in_production=versions, alias=alias)
+def in_production(*versions: Version, alias: Version | None = None, trial: Trial | None = None) -> View:
+    return View(registered=True, in_production=versions, alias=alias, trial=trial)
+
+
+def a_trial(version: Version, mode: Mode = "canary", percent: float = 10, *, since_ms: int = 1) -> Trial:
+    return Trial(version, mode, percent, since_ms)
 
 
 @dataclass

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -29,6 +30,15 @@ async def engine_of(request: Request) -> Engine:
 
 
 EngineOf = Annotated[Engine, Depends(engine_of)]
+
+
+async def trials_of(request: Request) -> Path | None:
+    """The folder where all workers write what they count of candidates."""
+    folder: Path | None = request.app.state.trials
+    return folder
+
+
+TrialsOf = Annotated[Path | None, Depends(trials_of)]
 
 
 def answered_by(request: Request, served: Served) -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import lru_cache, partial
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,7 +42,7 @@ Lines = AsyncGenerator[bytes, None]
 class Front:
     def __init__(self, app: ASGIApp, engine: Engine, *, largest_body: int) -> None:
         self._app, self._engine, self._largest_body = app, engine, largest_body
-        self._named: dict[str, tuple[int, Names]] = {}
+        self._key_header = engine.key_header.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         how = self._way(scope["path"]) if scope["type"] == "http" else None
@@ -57,6 +58,8 @@ class Front:
         except HTTPException as error:
             await problems.refused(scope, error)(scope, receive, send)
         except ServingError as error:
+            if asked.call.sample is not None:
+                asked.call.sample.refused(error)
             await problems.answer(scope, error, self._names(asked.served))(scope, receive, send)
         except CallerGone:
             log.debug("caller hung up", extra={"request_id": name})
@@ -96,9 +99,10 @@ class Front:
     async def _score(self, asked: Asked) -> Content | Lines:
         path = asked.scope["path"]
         name = self._engine.lineup.names[0] if path == "/invocations" else _between(path)
-        served = asked.served = self._engine.lineup.standing(name).served or await served_soon(
-            self._engine.lineup, name
-        )
+        standing = self._engine.lineup.standing(name)
+        served = asked.served = standing.served or await served_soon(self._engine.lineup, name)
+        if standing.candidate is not None:
+            served = asked.served = self._engine.pick(standing, served, self._key(asked), asked.call)
         media_type = JSON
         content_type = asked.headers.get(b"content-type", b"")
         if content_type != b"application/json":
@@ -106,6 +110,9 @@ class Front:
                 return lines.stream(self._engine, served, asked.chunks(), asked.call)
             media_type = mlflow.media_type_of(content_type.decode("latin-1"))
         body = await asked.body()
+        if asked.call.sample is not None:
+            content = media_type, body
+            asked.call.sample.asked(partial(mlflow.read, content), len(body), content)
         answer = mlflow.at_once(self._engine, served, (media_type, body), asked.call)
         if not isinstance(answer, bytes):
             waiting = mlflow.score(self._engine, served, (media_type, body, answer), asked.call)
@@ -114,9 +121,14 @@ class Front:
 
     async def _infer(self, asked: Asked) -> Content:
         name, _, version = _between(asked.scope["path"]).partition("/versions/")
-        served = asked.served = await served_soon(self._engine.lineup, name, version)
+        lineup = self._engine.lineup
+        served = asked.served = await served_soon(lineup, name, version)
+        if not version and (standing := lineup.standing(name)).candidate is not None:
+            served = asked.served = self._engine.pick(standing, served, self._key(asked), asked.call)
         body = await asked.body()
         headers = {infer.HEADER_LENGTH: length.decode("latin-1")} if (length := asked.headers.get(_LENGTH)) else {}
+        if asked.call.sample is not None:
+            asked.call.sample.asked(partial(infer.rows, (body, headers.get(infer.HEADER_LENGTH))), len(body))
         question = await infer.read(served, headers, body, asked.call)
         answering = infer.answer(self._engine, served, question, asked.call)
         # What is answered at once is not worth a task of its own.
@@ -138,16 +150,18 @@ class Front:
                 return
         await send({"type": "http.response.body", "body": b""})
 
+    def _key(self, asked: Asked) -> bytes:
+        """What tells this caller from others: its own word, else its request."""
+        return asked.headers.get(self._key_header) or asked.name.encode()
+
     def _names(self, served: Served | None) -> Names:
-        """The headers that name the version; made once a version."""
-        if served is None:
-            return ()
-        known = self._named.get(served.version.name)
-        if known is None or known[0] != served.version.number:
-            model, number = served.version.name.encode("latin-1", "replace"), str(served.version.number).encode()
-            known = served.version.number, ((b"x-model-name", model), (b"x-model-version", number))
-            self._named[served.version.name] = known
-        return known[1]
+        """The headers that name the version."""
+        return () if served is None else _named(served.version.name, served.version.number)
+
+
+@lru_cache(64)
+def _named(name: str, number: int) -> Names:
+    return (b"x-model-name", name.encode("latin-1", "replace")), (b"x-model-version", str(number).encode())
 
 
 def _between(path: str) -> str:

@@ -9,13 +9,13 @@ from asyncio import to_thread
 from collections.abc import Mapping
 
 from serving.engine import Call, Engine
-from serving.inference import ask, rows_of
+from serving.inference import ask, rows_for
 from serving.lineup import Served
-from serving.protocol import Rows
+from serving.protocol import Model, Rows
 from serving.rest import tensor_bodies
 from serving.rest.tensor_bodies import HEADER_LENGTH, InferRequest
 
-__all__ = ["HEADER_LENGTH", "answer", "read"]
+__all__ = ["HEADER_LENGTH", "answer", "read", "rows"]
 
 LONG_BODY = 256 << 10
 """Bytes of JSON; decoding more than this would hold up everybody else's request."""
@@ -29,9 +29,9 @@ async def read(served: Served, headers: Mapping[str, str], body: bytes, call: Ca
     began = time.perf_counter()
     length = headers.get(HEADER_LENGTH)
     if length is None and len(body) > LONG_BODY:
-        question = await to_thread(_read, served, body, length)
+        question = await to_thread(_read, served.model, body, length)
     else:
-        question = _read(served, body, length)
+        question = _read(served.model, body, length)
     call.decode = time.perf_counter() - began
     return question
 
@@ -50,6 +50,11 @@ async def answer(engine: Engine, served: Served, question: Question, call: Call)
     return found
 
 
-def _read(served: Served, body: bytes, length: str | None) -> Question:
+def rows(content: tuple[bytes, str | None], model: Model) -> Rows:
+    """Of a body and the length of its JSON, as that model takes it. InvalidInput."""
+    return _read(model, *content)[1]
+
+
+def _read(model: Model, body: bytes, length: str | None) -> Question:
     request, data = tensor_bodies.parts(body, length)
-    return request, rows_of(served, tensor_bodies.tensors(request.inputs, data), request.parameters)
+    return request, rows_for(model, tensor_bodies.tensors(request.inputs, data), request.parameters)

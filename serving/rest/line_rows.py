@@ -2,6 +2,7 @@
 
 import json
 import logging
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from serving import logs
 from serving.engine import Call, Engine
 from serving.errors import Busy, CallerError, DeadlineExpired, InvalidInput, RowsRefused, ServingError
 from serving.lineup import Served
-from serving.protocol import JSON, Answer, Rows, Unplanned
+from serving.protocol import JSON, Answer, Model, Rows, Unplanned
 from serving.rest import mlflow
 from serving.rest.line_bodies import Bodies, kind
 
@@ -44,6 +45,8 @@ class LineRows:
         if rows is None:
             return None
         try:
+            if self._call.sample is not None:  # each is asked for itself where this fails
+                self._call.sample.question = None
             answer = await self._engine.answer(self._served, rows, self._call)
         except DeadlineExpired:
             raise
@@ -65,6 +68,8 @@ class LineRows:
     async def _alone(self, line: bytes) -> Outcome:
         try:
             content = JSON, self._bodies.of([line])
+            if self._call.sample is not None:
+                self._call.sample.asked(partial(_read, line), len(line))
             answer = mlflow.at_once(self._engine, self._served, content, self._call)
             if not isinstance(answer, bytes):
                 answer = await mlflow.score(self._engine, self._served, (*content, answer), self._call)
@@ -72,9 +77,16 @@ class LineRows:
         except DeadlineExpired:
             raise
         except ServingError as error:
+            if self._call.sample is not None:
+                self._call.sample.refused(error)
             if not isinstance(error, CallerError | Busy):
                 log.error("row failed", extra={"code": error.code, "cause": logs.where(error)})
             return error
+
+
+def _read(line: bytes, model: Model) -> Rows:
+    """As that model takes it: where columns are not named, it is by their order."""
+    return mlflow.read((JSON, Bodies(model.signature).of([line])), model)
 
 
 def _each(answer: Answer, count: int) -> list[Outcome] | None:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Response
 from serving.engine import Call, Engine
 from serving.errors import UnsupportedMedia
 from serving.lineup import Served
-from serving.protocol import JSON, MEDIA_TYPES, Answer, Decoder, NotRows, Rows, Unplanned
+from serving.protocol import JSON, MEDIA_TYPES, Answer, Decoder, Model, NotRows, Rows, Unplanned
 
 router = APIRouter(tags=["MLflow scoring"])
 
@@ -54,6 +54,13 @@ async def score(engine: Engine, served: Served, content: tuple[str, bytes, Rows 
     except NotRows:  # only MLflow's own writer knows such answers
         return await engine.invoke(served, media_type, body, call)
     return _encoded(answer, call) if rows.count < MANY_ROWS else await to_thread(_encoded, answer, call)
+
+
+def read(content: tuple[str, bytes], model: Model) -> Rows:
+    """As that model takes it. InvalidInput; NotRows where only MLflow itself can read it."""
+    if model.plan is None or not model.plan.blocks:
+        raise NotRows
+    return _rows(model.plan, content)
 
 
 def _rows(decoder: Decoder, content: tuple[str, bytes]) -> Rows:

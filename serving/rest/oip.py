@@ -1,6 +1,7 @@
 """The Open Inference Protocol's routes but `infer`, which is in `front.py`. https://github.com/kserve/open-inference-protocol"""
 
 import time
+from asyncio import to_thread
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,15 +11,17 @@ from serving.errors import NotReady
 from serving.inference import served_as, served_soon
 from serving.interface import TensorInfo
 from serving.lineup import Served, Standing
-from serving.rest.context import EngineOf, answered_by
+from serving.rest import trials
+from serving.rest.context import EngineOf, TrialsOf, answered_by
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 
 @router.get("", summary="Server metadata")
-async def server(engine: EngineOf) -> dict[str, Any]:
+async def server(engine: EngineOf, folder: TrialsOf) -> dict[str, Any]:
     standings, offline = list(engine.lineup), engine.lineup.offline
     ago = [each for standing in standings if (each := standing.read_seconds_ago(time.time())) is not None]
+    candidates = await to_thread(trials.members, standings, folder)
     return {
         "name": "slipway",
         "version": __version__,
@@ -28,6 +31,7 @@ async def server(engine: EngineOf) -> dict[str, Any]:
         "stale": not offline and any(standing.stale for standing in standings),
         "registry_reachable": not offline and all(standing.reaches_registry for standing in standings),
         "registry_read_seconds_ago": max(ago) if len(ago) == len(standings) else None,
+        "candidates": candidates,
     }
 
 
@@ -47,9 +51,11 @@ async def ready(engine: EngineOf) -> dict[str, bool]:
 
 @router.get("/models/{name}", summary="Model metadata")
 @router.get("/models/{name}/versions/{version}", summary="Version metadata")
-async def model(request: Request, engine: EngineOf, name: str, version: str = "") -> dict[str, Any]:
+async def model(request: Request, engine: EngineOf, folder: TrialsOf, name: str, version: str = "") -> dict[str, Any]:
     await served_soon(engine.lineup, name)
-    told = _metadata(_served(request, engine, name, version), engine.lineup.standing(name))
+    standing = engine.lineup.standing(name)
+    told = _metadata(_served(request, engine, name, version), standing)
+    told["candidate"] = await to_thread(trials.member, standing, folder)
     # Of a store that was filled elsewhere the last word is from then.
     return {**told, "registry_reachable": False} if engine.lineup.offline else told
 
@@ -71,7 +77,7 @@ def _metadata(served: Served, standing: Standing) -> dict[str, Any]:
     signature, refusal = served.model.signature, standing.refusal
     return {
         "name": served.version.name,
-        "versions": [str(served.version.number)],
+        "versions": _numbers(standing),
         "platform": served.model.platform,
         "inputs": [_tensor(each) for each in interface.inputs(signature)],
         "outputs": [_tensor(each) for each in interface.outputs(served.model)],
@@ -87,6 +93,12 @@ def _metadata(served: Served, standing: Standing) -> dict[str, Any]:
         "registry_reachable": standing.reaches_registry,
         "registry_read_seconds_ago": standing.read_seconds_ago(time.time()),
     }
+
+
+def _numbers(standing: Standing) -> list[str]:
+    """Of all versions that can be asked by their number."""
+    beside = standing.candidate.served if standing.candidate is not None else None
+    return [str(each.version.number) for each in (standing.served, beside) if each is not None]
 
 
 def _parameters(served: Served) -> dict[str, Any]:

@@ -39,10 +39,19 @@ class Exchange:
         self._served = served
         self.context.set_trailing_metadata(((REQUEST_ID, self.request_id),))
 
-    def call(self) -> Call:
-        """A clock for one question to the engine; the deadline is the caller's."""
+    def call(self, before: Call | None = None) -> Call:
+        """A clock for one question to the engine; the deadline is the caller's. As much of a sample as `before`."""
         remaining = self.context.time_remaining()
-        return Call() if remaining is None else Call(time.monotonic() + remaining)
+        call = Call() if remaining is None else Call(time.monotonic() + remaining)
+        call.sample = before.sample if before is not None else None
+        return call
+
+    def key(self, header: str) -> bytes:
+        """What tells this caller from others: its own word in the metadata, else its request."""
+        for key, value in self.context.invocation_metadata() or ():
+            if key == header and value:
+                return value.encode() if isinstance(value, str) else value
+        return self.request_id.encode()
 
     def trailers(self, *more: tuple[str, str]) -> Trailers:
         named = () if self._served is None else _named(self._served.version.name, self._served.version.number)

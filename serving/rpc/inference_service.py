@@ -6,10 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from serving import __version__, interface
-from serving.engine import Engine
-from serving.errors import NotReady
-from serving.inference import ask, rows_of, served_as, served_soon
+from serving.engine import Call, Engine
+from serving.errors import CallerError, NotReady
+from serving.inference import ask, rows_for, rows_of, served_as, served_soon
 from serving.interface import TensorInfo
+from serving.lineup import Served
+from serving.protocol import Rows
 from serving.rpc.codec import params_of, response_of, tensors_of
 from serving.rpc.exchange import Exchange
 from serving.rpc.generated import open_inference_pb2 as pb
@@ -17,6 +19,7 @@ from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceSe
 from serving.rpc.ordered import ordered
 from serving.rpc.status import answers, sentence, streams
 
+Params = dict[str, object] | None
 _Info = pb.ModelMetadataResponse.TensorMetadata
 
 
@@ -84,11 +87,34 @@ class InferenceService(GRPCInferenceServiceServicer):
 
 async def infer(engine: Engine, request: pb.ModelInferRequest, exchange: Exchange) -> pb.ModelInferResponse:
     """The answer to one message; raw when its inputs were, as Triton's always are. Errors as ServingError."""
-    served = await served_soon(engine.lineup, request.model_name, request.model_version)
-    exchange.answered_by(served)
-    rows = rows_of(served, tensors_of(request), params_of(request))
-    outputs = await ask(engine, served, rows, [each.name for each in request.outputs], exchange.call())
+    call = exchange.call()
+    served = await answerer(engine, request, exchange, call)
+    rows = read(served, request, params_of(request), call)
+    outputs = await ask(engine, served, rows, [each.name for each in request.outputs], call)
     return response_of(served, request.id, outputs, raw=bool(request.raw_input_contents))
+
+
+async def answerer(engine: Engine, request: pb.ModelInferRequest, exchange: Exchange, call: Call) -> Served:
+    """The version that answers; `call` is a sample from here on, where that is part of a trial."""
+    name, version = request.model_name, request.model_version
+    served = await served_soon(engine.lineup, name, version)
+    if not version and (standing := engine.lineup.standing(name)).candidate is not None:
+        served = engine.pick(standing, served, exchange.key(engine.key_header), call)
+    exchange.answered_by(served)
+    return served
+
+
+def read(served: Served, request: pb.ModelInferRequest, params: Params, call: Call) -> Rows:
+    """The rows of a message. InvalidInput."""
+    tensors = tensors_of(request)
+    if call.sample is None:
+        return rows_of(served, tensors, params)
+    call.sample.asked(lambda model: rows_for(model, tensors, params), sum(array.nbytes for _, array in tensors))
+    try:
+        return rows_of(served, tensors, params)
+    except CallerError as error:
+        call.sample.refused(error)
+        raise
 
 
 def _info(each: TensorInfo) -> _Info:

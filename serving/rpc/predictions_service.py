@@ -8,13 +8,13 @@ import numpy as np
 
 from serving.engine import Engine
 from serving.errors import InvalidInput, PredictionFailed, TooLarge
-from serving.inference import Outputs, ask, rows_of, served_soon
+from serving.inference import Outputs, ask
 from serving.protocol import Rows
-from serving.rpc.codec import params_of, response_of, tensors_of
+from serving.rpc.codec import params_of, response_of
 from serving.rpc.exchange import Exchange
 from serving.rpc.generated import slipway_pb2 as pb
 from serving.rpc.generated.slipway_pb2_grpc import PredictionsServicer
-from serving.rpc.inference_service import infer
+from serving.rpc.inference_service import answerer, infer, read
 from serving.rpc.status import answers, streams
 
 ROWS_PER_CHUNK = 256
@@ -35,13 +35,15 @@ class PredictionsService(PredictionsServicer):
         self, request: pb.PredictStreamRequest, exchange: Exchange
     ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
         asked = request.infer
-        served = await served_soon(self._engine.lineup, asked.model_name, asked.model_version)
-        exchange.answered_by(served)
-        rows = rows_of(served, tensors_of(asked), params_of(asked))
+        call = exchange.call()
+        served = await answerer(self._engine, asked, exchange, call)
+        rows = read(served, asked, params_of(asked), call)
         wanted, raw = [each.name for each in asked.outputs], bool(asked.raw_input_contents)
         size = request.rows_per_chunk or ROWS_PER_CHUNK
+        if call.sample is not None:  # its parts are asked for, which are not to be read anew
+            call.sample.question = None
         for first in range(0, rows.count, size):
-            outputs = await ask(self._engine, served, _part(rows, first, size), wanted, exchange.call())
+            outputs = await ask(self._engine, served, _part(rows, first, size), wanted, exchange.call(call))
             response = response_of(served, asked.id, outputs, raw=raw)
             yield pb.PredictStreamResponse(infer=response, first_row=first)
 
@@ -55,14 +57,14 @@ class PredictionsService(PredictionsServicer):
         async for request in requests:
             if asked is None or served is None:
                 asked = request.infer
-                served = await served_soon(self._engine.lineup, asked.model_name, asked.model_version)
-                exchange.answered_by(served)
+                call = exchange.call()
+                served = await answerer(self._engine, asked, exchange, call)
                 params, wanted = params_of(asked), [each.name for each in asked.outputs]
-            rows = rows_of(served, tensors_of(request.infer), params)
+            rows = read(served, request.infer, params, call)
             count += rows.count
             if count > self._most_rows:
                 raise TooLarge(f"one PredictCollect takes {self._most_rows} rows")
-            parts.append(await ask(self._engine, served, rows, wanted, exchange.call()))
+            parts.append(await ask(self._engine, served, rows, wanted, exchange.call(call)))
         if asked is None or served is None:
             raise InvalidInput("the stream ended before the first message")
         raw = bool(asked.raw_input_contents)

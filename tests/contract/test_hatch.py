@@ -233,6 +233,36 @@ def test_both_rooms_agree_which_version_is_production(
         assert str(decision.version.number) == seen.version
 
 
+TAG = '{"version": "2", "mode": "canary", "percent": 10, "since_ms": 1763880000000}'
+
+
+def test_the_candidates_tag_is_read_and_every_change_of_it_is_seen(two_versions: Registry, stack: Stack) -> None:
+    """One poll reads the registered model alone, until that differs."""
+    reader = MlflowRegistry(stack.tracking_uri)
+    client = MlflowClient(stack.tracking_uri, stack.tracking_uri)
+    two_versions.align(two_versions.get("1"))
+    assert reader.read("both-doors").trial is None
+
+    client.set_registered_model_tag("both-doors", "slipway.candidate", TAG)
+    trial = reader.read("both-doors").trial
+    assert trial is not None
+    assert (trial.version.number, trial.mode, trial.percent, trial.since_ms) == (2, "canary", 10, 1763880000000)
+    assert trial.version.source == two_versions.get("2").source
+
+    client.set_registered_model_tag("both-doors", "slipway.candidate", TAG.replace("10", "25"))
+    assert (found := reader.read("both-doors").trial) is not None
+    assert found.percent == 25
+
+    client.set_registered_model_tag("both-doors", "slipway.candidate", TAG.replace('"2"', '"9"'))
+    view = reader.read("both-doors")
+    assert view.trial is None
+    assert view.trial_fault == "tag slipway.candidate does not count: the model has no version of that number"
+
+    client.delete_registered_model_tag("both-doors", "slipway.candidate")
+    view = reader.read("both-doors")
+    assert (view.trial, view.trial_fault) == (None, None)
+
+
 def change(client: MlflowClient, what: str, version: str) -> None:
     if what == "alias":
         client.set_registered_model_alias("both-doors", "production", version)

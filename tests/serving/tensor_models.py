@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class TensorModel:
     body: Callable[[bytes], bytes] | None = None
     """What `invoke` answers."""
 
-    @property
+    @cached_property
     def plan(self) -> Decoder | None:
         return plan.compile(self.signature) if self.signature.inputs else plan.FreePlan()
 

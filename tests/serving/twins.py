@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from serving import posted
-from serving.posted import Posting
-from serving.protocol import Column, Signature, Version
+from serving.posted import Candidate, Posting
+from serving.protocol import Column, Signature, Trial, Version
 from tests.fakes import a_version
 
 MEASURED = {"rows": 100, "labels_equal": True, "largest_relative": 1e-7, "tolerance": 1e-5}
@@ -73,13 +74,24 @@ def change_card(folder: Path, **changes: Any) -> None:
 
 
 def post(store: Path, number: int, *, factor: float = 1, **tags: str) -> Version:
-    """Post a version of `iris` that answers factor * x, as the syncer would."""
+    """Post a version of `iris` that answers factor * x, as the syncer would; there is no candidate any more."""
     version = replace(a_version(number), tags=tags)
+    posted.Board(("iris",), store).put(Posting("iris", version, _made(store, number, factor)))
+    return version
+
+
+def post_candidate(store: Path, trial: Trial, *, factor: float = 1, **changes: str) -> None:
+    """Beside the version that is posted; `changes` of what is posted about it."""
+    candidate = Candidate(trial, _made(store, trial.version.number, factor))
+    change = partial(replace, candidate=replace(candidate, **changes))  # type: ignore[arg-type]  # fields of Candidate
+    posted.Board(("iris",), store).change("iris", change)
+
+
+def _made(store: Path, number: int, factor: float) -> str:
     below = f"iris/{number}-{factor:g}"
     if not (store / below).is_dir():
         a_twin(store / below, factor=factor)
-    posted.Board(("iris",), store).put(Posting("iris", version, below))
-    return version
+    return below
 
 
 def _model(graph: onnx.GraphProto) -> onnx.ModelProto:

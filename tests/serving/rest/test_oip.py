@@ -59,6 +59,7 @@ async def test_metadata_has_the_protocols_members_and_ours(
         "stale": False,
         "registry_reachable": True,
         "registry_read_seconds_ago": None,
+        "candidate": None,
     }
 
 
