@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from serving import __version__
+from serving.admission.rules import Rules
 from serving.engine import Engine, Limits
 from serving.freshness import Freshness, limit
 from serving.hosting.draining import drain
@@ -43,7 +44,8 @@ def create(settings: Settings, hosts: Path) -> Front:
     engine = Engine(lineup, limits, key_header=settings.candidate.key_header)
     trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
     draining = partial(drain, seconds=settings.drain_seconds)
-    loading = Loading(trust.check, Hosts(hosts, settings.runtime).load, examples.inline_rows, draining)
+    models = Hosts(hosts, settings.runtime, Rules.set_by(settings))
+    loading = Loading(trust.check, models.load, examples.inline_rows, draining)
     fresh = Freshness(lineup, Reads(settings.store), begun=_begun(hosts), limit_seconds=limit(settings.poll_seconds))
 
     @asynccontextmanager

@@ -4,6 +4,7 @@ Read once, in `__main__`; everything else is handed the pieces it needs.
 """
 
 import base64
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -23,7 +24,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Runtime = Literal["auto", "onnx", "native", "pyfunc"]
 TrustMode = Literal["signed", "digest", "off"]
+Packages = Literal["exact", "compatible", "off"]
 
+_TYPE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 PREFIX = "SERVING_"
 PLACEHOLDER = "change-me"
 
@@ -119,6 +122,15 @@ class Settings(BaseSettings):
     trust_keys: Annotated[tuple[bytes, ...], NoDecode] = ()
     """Raw public Ed25519 keys. More than one, so that a new key can be told before the old one is taken away."""
 
+    allow_code: bool = False
+    """Serve versions that bring code along: pickles, PythonModels, modules of their own."""
+
+    skops_types: Annotated[tuple[str, ...], NoDecode] = ()
+    """What a skops file may hold beside `serving/admission/skops_types.txt`. What a version asks for does not count."""
+
+    packages: Packages = "compatible"
+    """How closely what is installed must be what a version requires; `compatible` lets minor releases differ."""
+
     batching: Batching = Batching()
 
     candidate: Candidate = Candidate()
@@ -150,6 +162,16 @@ class Settings(BaseSettings):
         if not isinstance(text, str):
             return text
         return tuple(_public_key(each.strip()) for each in text.split(",") if each.strip())
+
+    @field_validator("skops_types", mode="before")
+    @classmethod
+    def _types(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        names = tuple(each.strip() for each in text.split(",") if each.strip())
+        if wrong := [each for each in names if not _TYPE.fullmatch(each)]:
+            raise ValueError(f"not a type's full name, such as package.module.Class: {wrong[0][:80]!a}")
+        return names
 
     @field_validator("tracking_uri")
     @classmethod

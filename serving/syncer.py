@@ -111,6 +111,7 @@ def main() -> None:
 
 def _composed(chosen: "Settings", hosts: Path) -> "tuple[Syncer, Judge]":
     """`hosts`: the fork server's socket; its folder is the pod's own."""
+    from serving.admission.rules import Rules
     from serving.hosting.hosted import Hosts
     from serving.judge import Judge
     from serving.posted import Board
@@ -122,7 +123,7 @@ def _composed(chosen: "Settings", hosts: Path) -> "tuple[Syncer, Judge]":
     store = Store(chosen.store, Bounds(chosen.keep_versions, chosen.largest_version))
     store.keep_of_others(chosen.models)
     board, trust = Board(chosen.models, store.folder), Trust(chosen.trust, chosen.trust_keys)
-    attempt = Hosts(hosts, chosen.runtime).attempt
+    attempt = Hosts(hosts, chosen.runtime, Rules.set_by(chosen)).attempt
     tools = Tools(MlflowRegistry(chosen.tracking_uri), store, board, attempt, trust)
     said = chosen.candidate
     judge = Judge(board, hosts.parent, Limits(said.max_error_rate, said.max_p99_ratio, said.min_requests))

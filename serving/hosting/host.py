@@ -38,7 +38,7 @@ def run(control: socket.socket) -> None:
     said = Connection(os.dup(control.fileno()), readable=False)
     messages.send(said, Began(os.getpid()))
     try:
-        model = choice.load(Path(asked.folder), asked.runtime)
+        model = choice.load(Path(asked.folder), asked.runtime, asked.rules)
     except VersionRefused as error:
         messages.send(said, Refused(str(error)))
     except BaseException as error:  # noqa: BLE001 - a model may raise anything, SystemExit too

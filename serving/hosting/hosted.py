@@ -17,10 +17,11 @@ from typing import TypeVar
 import msgspec
 
 from serving import holds
+from serving.admission.rules import STRICT, Rules
 from serving.decoding import plan
 from serving.errors import PredictionFailed, ServingError, VersionRefused
 from serving.hosting import messages
-from serving.hosting.messages import Began, Ended, Loaded, Refused
+from serving.hosting.messages import Began, Ended, Load, Loaded, Refused
 from serving.protocol import Answer, Decoder, Model, NotRows, Rows
 from serving.runtimes import mlmodel, twin
 from serving.runtimes.mlmodel import MlModel
@@ -42,9 +43,16 @@ _FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Hosts:
     """How versions become models in this process: a twin here, anything else in a host."""
 
-    def __init__(self, door: Path, runtime: Runtime = "auto", *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        door: Path,
+        runtime: Runtime = "auto",
+        rules: Rules = STRICT,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         """`door`: the fork server's socket."""
-        self._door, self._runtime, self._patience_seconds = door, runtime, patience_seconds
+        self._door, self._runtime, self._rules, self._patience_seconds = door, runtime, rules, patience_seconds
 
     def attempt(self, folder: Path) -> None:
         """Load the version and predict its own example, away from here. VersionRefused with the reason."""
@@ -62,7 +70,7 @@ class Hosts:
     def _start(self, folder: Path) -> "Host":
         began = Host()
         try:
-            began.load(self._door, folder, self._runtime, self._patience_seconds)
+            began.load(self._door, Load(str(folder.resolve()), self._runtime, self._rules), self._patience_seconds)
         except VersionRefused:
             began.close()
             raise
@@ -82,11 +90,11 @@ class Host:
         self.pid = 0
         self.close: Callable[[], object] = weakref.finalize(self, _close, self._control, self._news, self._idle)
 
-    def load(self, door: Path, folder: Path, runtime: Runtime, patience_seconds: float) -> None:
+    def load(self, door: Path, wanted: Load, patience_seconds: float) -> None:
         """VersionRefused, or one of GONE."""
         until = time.monotonic() + patience_seconds
         self._control.connect(str(door))
-        messages.ask_to_load(self._control, folder, runtime)
+        messages.ask_to_load(self._control, wanted)
         while self._news.poll(max(until - time.monotonic(), 0)):
             told = messages.about(self._news)
             match told:

@@ -9,12 +9,12 @@ import socket
 from array import array
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
+from serving.admission.rules import Rules
 from serving.errors import InvalidInput, PredictionFailed, RowsRefused, ServingError
 from serving.logs import Elsewhere, where
 from serving.protocol import Answer, Array, NotRows, Rows
@@ -29,6 +29,7 @@ class Load(msgspec.Struct):
 
     folder: str
     runtime: Runtime
+    rules: Rules
 
 
 class Began(msgspec.Struct, tag=True):
@@ -82,8 +83,8 @@ _about = msgspec.msgpack.Decoder(About)
 _result = msgspec.msgpack.Decoder(Result)
 
 
-def ask_to_load(control: socket.socket, folder: Path, runtime: Runtime) -> None:
-    control.sendall(msgspec.json.encode(Load(str(folder.resolve()), runtime)) + b"\n")
+def ask_to_load(control: socket.socket, load: Load) -> None:
+    control.sendall(msgspec.json.encode(load) + b"\n")
 
 
 def load(line: bytes) -> Load:

@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from serving.admission.rules import STRICT, Rules
 from serving.errors import VersionRefused
 from serving.protocol import Model
 from serving.runtimes import mlmodel, twin
@@ -24,19 +25,33 @@ def preload() -> None:
             import_module(name)
 
 
-def load(folder: Path, runtime: Runtime = "auto") -> Model:
-    """The model in `folder`, tried on its own input example. VersionRefused, or whatever the model raises."""
+def load(folder: Path, runtime: Runtime = "auto", rules: Rules = STRICT) -> Model:
+    """The model in `folder`, tried on its own input example. VersionRefused, or whatever the model raises.
+
+    `rules`: what it may be made of. A twin is not asked: nothing else of the version is opened then.
+    """
     about = mlmodel.read(folder)
-    model: Model | None = twin.usable(about, runtime)
-    if model is None:
-        model = _library(about, runtime)
+    found = twin.usable(about, runtime)
+    return _admitted(about, runtime, rules) if found is None else found
+
+
+def _admitted(about: MlModel, runtime: Runtime, rules: Rules) -> Model:
+    from serving.admission import packages
+
+    try:
+        model = _library(about, runtime, rules)
         try_out(model)
+    except ImportError as error:  # not before: MLflow writes down more than a version needs
+        said = str(error).partition("\n")[0][:200]
+        raise VersionRefused(f"{type(error).__name__}: {said}{packages.absent(about.folder)}") from error
     return model
 
 
-def _library(about: MlModel, runtime: Runtime) -> Model:
+def _library(about: MlModel, runtime: Runtime, rules: Rules) -> Model:
+    from serving.admission import decision
     from serving.runtimes import native, pyfunc
 
+    decision.check(about.folder, pyfunc.flavors(about), rules)
     plain = pyfunc.load(about)
     if runtime == "pyfunc":
         return plain

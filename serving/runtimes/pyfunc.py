@@ -6,12 +6,14 @@
 import copy
 import io
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel, load_model, scoring_server
 
 from serving.decoding import plan
@@ -112,6 +114,12 @@ class PyfuncModel:
         hint = missing_value(self.signature, media_type, body)
         reason = f"the model cannot predict this input ({type(error).__name__})"
         return f"{reason}; {hint}" if hint else reason
+
+
+def flavors(about: MlModel) -> Mapping[str, Any]:
+    """As MLflow reads them when it loads the version: its YAML parser is another one, and may see something else."""
+    read: Mapping[str, Any] = Model.load(str(about.folder)).flavors
+    return read
 
 
 def load(about: MlModel) -> PyfuncModel:

@@ -3,6 +3,7 @@
 What one room writes the other must read, and where both read the same thing they must say the same of it.
 """
 
+import json
 import shutil
 import sys
 import warnings
@@ -27,9 +28,12 @@ from sklearn.linear_model import LinearRegression
 from pipelines import manifest, tracking
 from pipelines.registry import Registry
 from serving import production
+from serving.admission import decision, skops_types
+from serving.admission.rules import Rules
 from serving.errors import VersionRefused
 from serving.protocol import Version
 from serving.registry import MlflowRegistry
+from serving.runtimes import mlmodel, twin
 from serving.trust import Trust
 from tests.servers import ROOT, Server, Stack, eventually, free_port, server
 from tests.workspace import Workspace
@@ -156,6 +160,23 @@ def test_files_that_came_later_are_trusted_once_the_manifest_is_written_again(
     manifest.publish(Registry(MlflowClient(), published.name), published, KEY)
 
     assert TRUST.check(*downloaded(stack, published.name, tmp_path / "after")) == "signed"
+
+
+def test_serving_reads_every_type_that_pipelines_writes() -> None:
+    assert set(tracking.trusted_types()) <= skops_types.allowed()
+
+
+def test_every_candidate_of_pipelines_is_admitted_though_it_has_no_twin(trained: Workspace, tmp_path: Path) -> None:
+    """As it was trained, with nothing set; its twin comes later."""
+    runs = json.loads((trained.folder / "models/runs.json").read_text())["candidates"]
+    assert len(runs) == 4
+
+    for run in runs:
+        folder = tmp_path / run["name"]
+        mlflow.artifacts.download_artifacts(run["model_uri"], dst_path=str(folder))
+        about = mlmodel.read(folder)
+        decision.check(folder, about.flavors, Rules())
+        assert not (folder / twin.CARD).exists()
 
 
 def test_without_a_key_what_pipelines_writes_is_a_digest(published: ModelVersion, stack: Stack, tmp_path: Path) -> None:

@@ -1,16 +1,20 @@
 """Models that plain MLflow registered, all in one server: every route answers alike, as MLflow itself predicts.
 
-`serving` knows nothing of them but the registry; no Slipway pipeline has seen them.
+`serving` knows nothing of them but the registry; no Slipway pipeline has seen them. Those that bring code along take a
+setting.
 """
 
 import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import mlflow
 import numpy as np
 import pandas as pd
@@ -27,7 +31,7 @@ from sklearn.linear_model import LogisticRegression
 from serving.rpc.generated.open_inference_pb2 import ModelInferRequest
 from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.e2e.routes import Caller, for_a_table, for_an_array
-from tests.servers import Stack, eventually, free_port, server
+from tests.servers import Server, Stack, eventually, free_port, server
 
 RANDOM = np.random.default_rng(7)
 TABLE = pd.DataFrame(RANDOM.normal(size=(60, 4)), columns=["a", "b", "c", "d"])
@@ -92,6 +96,18 @@ def log_xgboost() -> Any:
     )
 
 
+def log_pickle() -> Any:
+    fitted = LogisticRegression().fit(TABLE, LABELS)
+    return mlflow.sklearn.log_model(
+        fitted,
+        name="m",
+        serialization_format="cloudpickle",
+        signature=infer_signature(TABLE, LABELS),
+        input_example=TABLE.head(2),
+        pip_requirements=["scikit-learn"],
+    )
+
+
 def log_python() -> Any:
     columns = Schema([ColSpec(DataType.double, str(name)) for name in TABLE])
     params = ParamSchema([ParamSpec("factor", DataType.double, 2.0)])
@@ -105,47 +121,113 @@ MODELS: dict[str, Callable[[], Any]] = {
     "plain-unsigned": log_nothing_known,
     "plain-torch": log_torch,
     "plain-xgboost": log_xgboost,
+    "plain-pickle": log_pickle,
     "plain-python": log_python,
 }
-TABLES = ("plain-columns", "plain-xgboost", "plain-python")
+BRING_CODE = {
+    "plain-torch": "PyTorch's formats hold pickles (pt2 too)",
+    "plain-pickle": "its scikit-learn model 'model.pkl' is written as 'cloudpickle'",
+    "plain-python": "it is a PythonModel ('python_model.pkl')",
+}
+TABLES = ("plain-columns", "plain-xgboost", "plain-pickle", "plain-python")
 ARRAYS = ("plain-tensor", "plain-torch", "plain-unsigned")
+
+
+Predict = Callable[[str, Any], list[Any]]
+"""MLflow's own prediction, by the model's name."""
 
 
 @dataclass(frozen=True)
 class Served:
     caller: Caller
-    predict: Callable[[str, Any], list[Any]]
-    """MLflow's own prediction, by the model's name."""
+    predict: Predict
 
 
 @pytest.fixture(scope="module")
-def served(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("any-registry")
+def registered(stack: Stack) -> Predict:
+    """All of them as version 1, with the alias; MLflow's own prediction of each."""
     mlflow.set_tracking_uri(stack.tracking_uri)
     mlflow.set_experiment("any-registry")
-    client = MlflowClient()
     loaded = {}
+    for name, log in MODELS.items():
+        register(name, log)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded[name] = mlflow.pyfunc.load_model(f"models:/{name}/1")
+    return lambda name, rows: np.asarray(loaded[name].predict(rows)).tolist()
+
+
+def register(name: str, log: Callable[[], Any]) -> None:
+    """One more version, which becomes Production."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, log in MODELS.items():
-            with mlflow.start_run():
-                uri = log().model_uri
-            mlflow.register_model(uri, name)
-            client.set_registered_model_alias(name, "production", "1")
-            loaded[name] = mlflow.pyfunc.load_model(f"models:/{name}/1")
+        with mlflow.start_run():
+            uri = log().model_uri
+        version = mlflow.register_model(uri, name).version
+    MlflowClient().set_registered_model_alias(name, "production", version)
+
+
+@contextmanager
+def serving(stack: Stack, folder: Path, models: tuple[str, ...], **settings: str) -> Iterator[tuple[Server, Caller]]:
     port, grpc_port = free_port(), free_port()
     env = {
         **stack.env,
         "SERVING_PORT": str(port),
         "SERVING_GRPC_PORT": str(grpc_port),
-        "SERVING_MODELS": ",".join([*MODELS, "plain-absent"]),
+        "SERVING_MODELS": ",".join(models),
         "SERVING_STORE": str(folder / "store"),
         "SERVING_WORKERS": "1",
+        **settings,
     }
     command = [sys.executable, "-m", "serving"]
     with server("serving", command, port=port, env=env, folder=folder, ready="/ping") as running:
+        yield running, Caller(port, grpc_port)
+
+
+@pytest.fixture(scope="module")
+def served(stack: Stack, registered: Predict, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder, models = tmp_path_factory.mktemp("any-registry"), (*MODELS, "plain-absent")
+    with serving(stack, folder, models, SERVING_ALLOW_CODE="true") as (running, caller):
         eventually(lambda: all(running.finds(f"/v2/models/{name}") for name in MODELS), seconds=180)
-        yield Served(Caller(port, grpc_port), lambda name, rows: np.asarray(loaded[name].predict(rows)).tolist())
+        yield Served(caller, registered)
+
+
+def test_without_a_word_what_is_data_is_served_and_what_brings_code_is_refused_by_the_name_of_the_setting(
+    stack: Stack, registered: Predict, tmp_path: Path
+) -> None:
+    data = MODELS.keys() - BRING_CODE.keys()
+    with serving(stack, tmp_path, tuple(MODELS)) as (running, caller):
+        eventually(lambda: all(running.finds(f"/v2/models/{name}") for name in data), seconds=180)
+
+        def reason(name: str) -> str:
+            answer = httpx.get(f"{running.url}/v2/models/{name}", timeout=20)
+            return str(answer.json().get("error", "")) if answer.status_code == 503 else ""
+
+        for name, why in BRING_CODE.items():
+            said = eventually(lambda name=name: "was refused" in reason(name) and reason(name), seconds=60)  # type: ignore[misc]
+            assert f"version 1 was refused: {why}, and to load that is to run code" in said
+            assert "set SERVING_ALLOW_CODE=true" in said
+        rows = TABLE.tail(GOLDEN)
+        answer = caller.json("plain-columns", {"dataframe_split": rows.to_dict(orient="split", index=False)})
+        assert answer.predictions == registered("plain-columns", rows)
+
+
+def test_a_version_that_brings_code_is_refused_and_the_one_before_it_answers(stack: Stack, tmp_path: Path) -> None:
+    mlflow.set_tracking_uri(stack.tracking_uri)
+    register("plain-changing", log_columns)
+    with serving(stack, tmp_path, ("plain-changing",)) as (running, caller):
+        eventually(lambda: running.finds("/v2/models/plain-changing"), seconds=90)
+
+        register("plain-changing", log_pickle)
+
+        def refusal() -> Any:
+            return httpx.get(f"{running.url}/v2/models/plain-changing", timeout=20).json()["last_refusal"]
+
+        told = eventually(refusal, seconds=60)
+        assert told["version"] == 2
+        assert told["reason"].startswith(BRING_CODE["plain-pickle"])
+        content = {"dataframe_split": TABLE.head(2).to_dict(orient="split", index=False)}
+        assert caller.json("plain-changing", content).version == "1"
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -4,6 +4,7 @@ import os
 import pytest
 
 from serving import settings
+from serving.admission.rules import Rules
 from serving.settings import SettingsInvalid
 
 
@@ -115,10 +116,37 @@ def test_another_word_for_trust_is_refused(environment: pytest.MonkeyPatch) -> N
     assert [line.partition(":")[0] for line in refused()] == ["SERVING_TRUST"]
 
 
+def test_without_a_word_versions_bring_no_code_and_need_what_is_nearly_installed() -> None:
+    assert Rules.set_by(settings.read()) == Rules(code=False, types=(), packages="compatible")
+
+
+def test_what_versions_may_be_made_of_is_read(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SERVING_ALLOW_CODE", "true")
+    environment.setenv("SERVING_SKOPS_TYPES", "numpy.mean, mine.models._Own,")
+    environment.setenv("SERVING_PACKAGES", "exact")
+
+    assert Rules.set_by(settings.read()) == Rules(code=True, types=("numpy.mean", "mine.models._Own"), packages="exact")
+
+
+@pytest.mark.parametrize("types", ["Own", "numpy.*", "a b.C", "numpy.", ".mean", "numpy.mean;os.system", "1.2"])
+def test_what_is_no_type_is_refused_by_name(environment: pytest.MonkeyPatch, types: str) -> None:
+    environment.setenv("SERVING_SKOPS_TYPES", types)
+
+    assert refused() == [f"SERVING_SKOPS_TYPES: not a type's full name, such as package.module.Class: {types!r}"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("SERVING_ALLOW_CODE", "perhaps"), ("SERVING_PACKAGES", "nearly")])
+def test_another_word_for_what_is_allowed_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+
+    assert [line.partition(":")[0] for line in refused()] == [name]
+
+
 def test_the_names_are_those_of_the_environment() -> None:
     assert settings.env_names() == {
         "AWS_SECRET_ACCESS_KEY",
         "MLFLOW_TRACKING_URI",
+        "SERVING_ALLOW_CODE",
         "SERVING_BATCHING__MAX_BYTES",
         "SERVING_BATCHING__MAX_ROWS",
         "SERVING_BATCHING__MAX_WAITING_ROWS",
@@ -135,9 +163,11 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_LOG_LEVEL",
         "SERVING_MODELS",
         "SERVING_OFFLINE",
+        "SERVING_PACKAGES",
         "SERVING_POLL_SECONDS",
         "SERVING_PORT",
         "SERVING_RUNTIME",
+        "SERVING_SKOPS_TYPES",
         "SERVING_STORE",
         "SERVING_TRUST",
         "SERVING_TRUST_KEYS",

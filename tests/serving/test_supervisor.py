@@ -26,8 +26,8 @@ BODY = {"dataframe_split": {"columns": ["x", "size"], "data": [[2.0, 1.0]]}}
 
 
 @contextmanager
-def serving(folder: Path, *, workers: int) -> Iterator[Server]:
-    """Answers 3 * x; the registry is down all the time."""
+def serving(folder: Path, *, workers: int, **extra: str) -> Iterator[Server]:
+    """Answers 3 * x; the registry is down all the time. `extra`: environment names."""
     port = free_port()
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("SERVING_", "MLFLOW_", "SLIPWAY_"))
@@ -42,6 +42,7 @@ def serving(folder: Path, *, workers: int) -> Iterator[Server]:
         "SERVING_GRPC_PORT": str(free_port()),
         "SERVING_WORKERS": str(workers),
         "SERVING_STORE": str(folder / "store"),
+        **extra,
     }
     (folder / "store").mkdir()
     post(folder / "store", 1, factor=3)
@@ -112,7 +113,7 @@ def test_a_worker_on_a_twin_maps_no_machine_learning_library_but_its_runtime(two
 
 
 def test_a_worker_on_a_version_without_a_twin_maps_none(tmp_path: Path) -> None:
-    with serving(tmp_path, workers=1) as running:
+    with serving(tmp_path, workers=1, SERVING_ALLOW_CODE="true") as running:
         a_pyfunc(tmp_path / "store/iris/2-own")
         Board(("iris",), tmp_path / "store").put(Posting("iris", a_version(2), "iris/2-own"))
 

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
+from serving.admission.rules import Rules
 from serving.lifeline import FLAG
 from serving.supervisor import ONE_THREAD
 from tests.servers import ROOT, eventually
@@ -28,6 +29,8 @@ ENVIRONMENT = {
     "SERVING_LOG_LEVEL": "error",
     **ONE_THREAD,
 }
+WITH_CODE = Rules(code=True)
+"""For `a_pyfunc`."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 from serving.errors import PredictionFailed, VersionRefused
 from serving.hosting.hosted import Hosts
 from tests.servers import eventually
-from tests.serving.hosting.conftest import Forking, a_pyfunc, alive
+from tests.serving.hosting.conftest import WITH_CODE, Forking, a_pyfunc, alive
 from tests.serving.hosting.test_hosted import ONE_ROW
 
 
@@ -27,12 +27,12 @@ def test_a_host_finds_the_libraries_imported(forking: Forking, tmp_path: Path) -
     wanted = "{'mlflow.pyfunc', 'sklearn', 'skops.io', 'pandas'} - set(__import__('sys').modules)"
     loading = f"missing = {wanted}\n    if missing or '_load_pyfunc' not in globals(): raise OSError(missing)"
 
-    Hosts(forking.door).attempt(a_pyfunc(tmp_path / "model", loading))
+    Hosts(forking.door, rules=WITH_CODE).attempt(a_pyfunc(tmp_path / "model", loading))
 
 
 def test_a_host_has_nothing_of_the_others(forking: Forking, tmp_path: Path) -> None:
     """Neither the socket that leads to the fork server nor the line to another host."""
-    hosts = Hosts(forking.door)
+    hosts = Hosts(forking.door, rules=WITH_CODE)
     models = [hosts.load(a_pyfunc(tmp_path / f"model{number}")) for number in range(3)]
 
     assert [sockets(pid) for pid in forking.hosts()] == [1, 1, 1]
@@ -44,7 +44,7 @@ def test_it_ends_when_told_to_and_takes_stuck_hosts_along(
     new_fork_server: Callable[[], Forking], tmp_path: Path, how: str
 ) -> None:
     forking = new_fork_server()
-    model = Hosts(forking.door).load(a_pyfunc(tmp_path / "model"))
+    model = Hosts(forking.door, rules=WITH_CODE).load(a_pyfunc(tmp_path / "model"))
     hosts = forking.hosts()
     assert len(hosts) == 1
 
@@ -61,7 +61,7 @@ def test_it_ends_when_told_to_and_takes_stuck_hosts_along(
 
 def test_hosts_outlive_a_fork_server_that_was_killed(new_fork_server: Callable[[], Forking], tmp_path: Path) -> None:
     forking = new_fork_server()
-    model = Hosts(forking.door).load(a_pyfunc(tmp_path / "model"))
+    model = Hosts(forking.door, rules=WITH_CODE).load(a_pyfunc(tmp_path / "model"))
     (host,) = forking.hosts()
 
     forking.process.kill()
@@ -73,13 +73,13 @@ def test_hosts_outlive_a_fork_server_that_was_killed(new_fork_server: Callable[[
 
 
 def test_a_control_c_of_the_terminal_ends_neither_it_nor_a_host(forking: Forking, tmp_path: Path) -> None:
-    model = Hosts(forking.door).load(a_pyfunc(tmp_path / "model"))
+    model = Hosts(forking.door, rules=WITH_CODE).load(a_pyfunc(tmp_path / "model"))
 
     for pid in (forking.process.pid, *forking.hosts()):
         os.kill(pid, signal.SIGINT)
 
     assert model.predict(ONE_ROW).outputs[0].tolist() == [2]
-    Hosts(forking.door).attempt(a_pyfunc(tmp_path / "another"))
+    Hosts(forking.door, rules=WITH_CODE).attempt(a_pyfunc(tmp_path / "another"))
 
 
 def test_without_a_free_descriptor_it_waits_and_goes_on(forking: Forking, tmp_path: Path) -> None:
@@ -88,11 +88,11 @@ def test_without_a_free_descriptor_it_waits_and_goes_on(forking: Forking, tmp_pa
     server.rlimit(psutil.RLIMIT_NOFILE, (3, hard))
     try:
         with pytest.raises(VersionRefused, match="within 1 s"):
-            Hosts(forking.door, patience_seconds=1).attempt(folder)
+            Hosts(forking.door, rules=WITH_CODE, patience_seconds=1).attempt(folder)
     finally:
         server.rlimit(psutil.RLIMIT_NOFILE, (soft, hard))
 
-    Hosts(forking.door).attempt(folder)
+    Hosts(forking.door, rules=WITH_CODE).attempt(folder)
 
     assert forking.process.poll() is None
     assert "nobody welcomed" in forking.log.read_text()

@@ -26,7 +26,7 @@ from serving.trust import Trust
 from tests.fakes import a_version
 from tests.servers import eventually
 from tests.serving.conftest import TABLE, quiet, slope
-from tests.serving.hosting.conftest import Forking, a_pyfunc, alive
+from tests.serving.hosting.conftest import WITH_CODE, Forking, a_pyfunc, alive
 from tests.serving.manifests import write_manifest
 from tests.serving.twins import a_twin
 
@@ -35,7 +35,7 @@ ONE_ROW = Rows((np.array([[2.0, 1.0]]),), 1)
 
 @pytest.fixture
 def hosts(forking: Forking) -> Hosts:
-    return Hosts(forking.door)
+    return Hosts(forking.door, rules=WITH_CODE)
 
 
 def hosted(hosts: Hosts, folder: Path) -> HostedModel:
@@ -138,7 +138,7 @@ def test_a_version_that_hangs_is_refused_and_its_process_ended(forking: Forking,
     Hosts(forking.door).attempt(a_twin(tmp_path / "good"))  # from here on the fork server has its imports done
 
     with pytest.raises(VersionRefused, match="it did not predict its own example within 1 s"):
-        Hosts(forking.door, patience_seconds=1).attempt(a_pyfunc(tmp_path / "hanging", hangs))
+        Hosts(forking.door, rules=WITH_CODE, patience_seconds=1).attempt(a_pyfunc(tmp_path / "hanging", hangs))
 
     eventually(lambda: not forking.hosts())
 
@@ -175,7 +175,7 @@ def test_a_host_that_is_stuck_ends_with_the_worker_that_was_killed(forking: Fork
     worker = os.fork()
     if not worker:
         try:
-            Hosts(forking.door).load(folder).predict(ONE_ROW)
+            Hosts(forking.door, rules=WITH_CODE).load(folder).predict(ONE_ROW)
         finally:
             os._exit(1)
     eventually(lambda: "stuck" in forking.log.read_text())
@@ -293,7 +293,7 @@ def test_a_model_that_forks_and_dies_leaves_no_caller_waiting(hosts: Hosts, tmp_
 
 def test_a_host_that_cannot_start_again_is_not_tried_by_every_caller(tmp_path: Path, forking: Forking) -> None:
     tried: list[int] = []
-    first = Hosts(forking.door)._start(a_pyfunc(tmp_path / "model"))
+    first = Hosts(forking.door, rules=WITH_CODE)._start(a_pyfunc(tmp_path / "model"))
 
     def start() -> Host:
         tried.append(1)

@@ -19,6 +19,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from serving.admission.rules import Rules
 from serving.app import build
 from serving.engine import Engine
 from serving.lineup import Lineup, Served
@@ -138,7 +139,7 @@ CASES: list[tuple[str, str, Any]] = [
 @pytest.fixture(scope="module", params=["auto", "pyfunc"])
 def loaded(request: pytest.FixtureRequest, folders: dict[str, Path]) -> dict[str, Model]:
     with quiet():
-        return {name: choice.load(folder, request.param) for name, folder in folders.items()}
+        return {name: choice.load(folder, request.param, Rules(code=True)) for name, folder in folders.items()}
 
 
 @pytest.fixture

@@ -1,16 +1,22 @@
 """What `mlmodel.read` says of a file is put beside what MLflow itself reads from it."""
 
 import json
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType, Array, DataType, Map, Object, Property
 
+from serving.errors import VersionRefused
 from serving.protocol import Column, Param, Signature, Tensor
 from serving.runtimes import mlmodel
 
@@ -119,8 +125,73 @@ def test_the_example_is_the_one_for_serving(tmp_path: Path) -> None:
 def test_a_file_that_is_none_does_not_become_a_model(tmp_path: Path, text: str) -> None:
     (tmp_path / "MLmodel").write_text(text)
 
-    with pytest.raises(ValueError, match=r".+"):
+    with pytest.raises(VersionRefused, match=r"^its MLmodel is not one that MLflow writes: [^\n]+$"):
         mlmodel.read(tmp_path)
+
+
+LEVELS = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 12))
+MERGES = "".join(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}\n" for n in range(1, 12))
+BOMBS = {
+    "references to references": f"l0: &l0 [a]\n{LEVELS}flavors: {{}}\n",
+    "merges of merges": f"m0: &m0 {{a: b}}\n{MERGES}flavors: {{}}\n",
+    "merges by another name": "flavors: {a: {!!merge m: {b: c}}}",
+    "itself": "flavors: &a {b: *a}",
+    "a deep list": f"flavors: {100_000 * '['}",
+    "deep blocks": "\n".join(f"{number * ' '}a:" for number in range(1000)),
+    "a long list": f"flavors: {{}}\nothers: [{100_001 * 'a,'}]",
+    "a deep signature": json.dumps({"flavors": {}, "signature": {"inputs": 100_000 * "["}}),
+    "a huge number": f"flavors: {{a: {{b: {10_000 * '9'}}}}}",
+    "code": "flavors: !!python/object/apply:os.system ['true']",
+    "a flavour that is none": "flavors: {sklearn: [1]}",
+    "flavours that are none": "flavors: [sklearn]",
+    "a name that is none": "flavors: {1: {}}",
+    "a signature that is none": "{flavors: {}, signature: [1]}",
+    "a field that is none": json.dumps({"flavors": {}, "signature": {"inputs": "[1]"}}),
+    "a field without a type": json.dumps({"flavors": {}, "signature": {"inputs": '[{"name": "x"}]'}}),
+    "a tensor without a shape": json.dumps({"flavors": {}, "signature": {"inputs": '[{"type": "tensor"}]'}}),
+    "bytes": "flavors: \udc80",
+}
+
+
+@pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
+def test_a_file_that_was_made_to_hurt_is_refused_on_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "MLmodel").write_bytes(text.encode(errors="surrogateescape"))
+
+    with pytest.raises(VersionRefused, match=r"^its MLmodel is not one that MLflow writes: [^\n]+$"):
+        mlmodel.read(tmp_path)
+
+
+def test_a_file_that_is_far_too_long_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text("#" * (mlmodel.LARGEST_BYTES + 1))
+
+    with pytest.raises(VersionRefused, match="it has more than 16777216 bytes"):
+        mlmodel.read(tmp_path)
+
+
+def test_what_a_dumper_refers_to_twice_is_read(tmp_path: Path) -> None:
+    env = {"conda": "conda.yaml"}
+    (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": {"a": {"env": env}, "b": {"env": env}}}))
+    assert "*id001" in (tmp_path / "MLmodel").read_text()
+
+    assert mlmodel.read(tmp_path).flavors == {"a": {"env": env}, "b": {"env": env}}
+
+
+WHOLE = yaml.safe_dump(
+    {
+        "flavors": {"python_function": {"loader_module": "mlflow.sklearn", "code": None}, "sklearn": {"data": "a"}},
+        "signature": {"inputs": '[{"name": "x", "type": "double"}]', "outputs": None, "params": None},
+    }
+).encode()
+
+
+@given(at=st.integers(0, len(WHOLE)), removed=st.integers(0, 30), put=st.binary(max_size=10) | st.sampled_from(
+    [b"&a ", b"*a", b"!!set ", b"[", b"{", b"}", b"]", b": ", b"- ", b"\n", b"'", b'"', b"|", b"\t", b"? "]
+))  # fmt: skip
+def test_a_file_that_was_changed_is_read_or_refused(at: int, removed: int, put: bytes) -> None:
+    with TemporaryDirectory() as name:
+        (Path(name) / "MLmodel").write_bytes(WHOLE[:at] + put + WHOLE[at + removed :])
+        with suppress(VersionRefused):
+            assert all(isinstance(each, dict) for each in mlmodel.read(Path(name)).flavors.values())
 
 
 def test_a_folder_without_one_is_an_os_error(tmp_path: Path) -> None:

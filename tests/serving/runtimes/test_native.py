@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from serving.admission.rules import Rules
 from serving.errors import RowsRefused, VersionRefused
 from serving.protocol import PREDICT, PREDICT_PROBA, Answer, Rows
 from serving.runtimes import choice, mlmodel, native, pyfunc
@@ -27,6 +28,7 @@ NAMES = np.where(KINDS, "yes", "no")
 MIXED = NUMBERS.assign(rooms=np.arange(40) % 4, new=KINDS.astype(bool))
 TEXTS = pd.DataFrame({"kind": ["a", "b", "c", "a"] * 10, "size": np.arange(40.0)})
 
+WITH_CODE = Rules(code=True)
 Made = Callable[..., pyfunc.PyfuncModel]
 
 
@@ -140,9 +142,9 @@ def test_a_model_that_needs_names_of_columns_stays_with_pyfunc(made: Made, tmp_p
     assert native.of(made(ByName().fit(TEXTS), TEXTS)) is None
 
     with quiet():
-        assert choice.load(tmp_path / "model").runtime == "pyfunc"
+        assert choice.load(tmp_path / "model", rules=WITH_CODE).runtime == "pyfunc"
         with pytest.raises(VersionRefused, match="does not answer arrays as pyfunc does"):
-            choice.load(tmp_path / "model", "native")
+            choice.load(tmp_path / "model", "native", WITH_CODE)
 
 
 class Vain(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no annotations

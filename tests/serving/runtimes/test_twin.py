@@ -124,6 +124,23 @@ def test_a_graph_that_cannot_be_used_is_not_used(version: Path, caplog: pytest.L
     assert len(refusals(caplog)) == 1
 
 
+def test_a_graph_that_reads_another_file_is_not_used(version: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """That file is not what was measured; it may be anything that serving can read."""
+    (version / "weights").write_bytes(np.zeros(3, np.float32).tobytes())
+    elsewhere = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
+    elsewhere.external_data.add(key="location", value="weights")
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, 3])
+    label = helper.make_tensor_value_info("label", TensorProto.FLOAT, [None])
+    node = helper.make_node("MatMul", ["rows", "w"], ["label"])
+    graph = helper.make_graph([node], "elsewhere", [rows], [label], [elsewhere])
+    write_twin(version, graph, [{"name": "rows", "dtype": "float32", "columns": ["a", "b", "c"]}])
+
+    with quiet():
+        assert choice.load(version).runtime == "native"
+
+    assert refusals(caplog)[0].startswith("ONNX Runtime cannot load model.onnx")
+
+
 @pytest.mark.parametrize("example", ['{"inputs": {"a": [1]}}', '{"inputs": {"a": [1], "b": [null], "c": ["x"]}}'])
 def test_a_twin_that_cannot_read_the_versions_own_example_is_not_used(
     version: Path, caplog: pytest.LogCaptureFixture, example: str
