@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from dotenv import load_dotenv
 
 from serving import logs, settings, supervisor
+from serving.admission.rules import Rules
 from serving.errors import FollowFailed, VersionRefused
 from serving.follower import Follower, Outage, Tools
 from serving.hosting import door
@@ -88,7 +89,7 @@ def make(chosen: Settings, folder: Path) -> list[str]:
                 MlflowRegistry(chosen.tracking_uri),
                 store,
                 Board(chosen.models, store.folder),
-                Hosts(hosts, chosen.runtime).attempt,
+                Hosts(hosts, chosen.runtime, Rules.set_by(chosen)).attempt,
                 Trust(chosen.trust, chosen.trust_keys),
             )
             lines = fill(tools)
