@@ -6,7 +6,7 @@
 #   MODELS=iris,wine       what `make image-baked` bakes, and the image's TAG=2; SERVING_MODELS and `latest` if not given
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs compose-up compose-down image-baked train promote check format test test-slow bench generate lock clean astray
+.PHONY: help setup demo up down status logs compose-up compose-down image-baked train promote check format test test-slow bench bench-promotions generate lock clean astray
 # DVC's stages and MLproject's entry points call `python -m pipelines...`: this Python.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 run := .venv/bin/python -m
@@ -18,7 +18,7 @@ models := $(if $(findstring command,$(origin MODELS)),--models "$(MODELS)")
 tag := $(if $(findstring command,$(origin TAG)),--tag "$(TAG)")
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: $(ready) ## make .venv from the lock, and .env from .env.example
 	@echo "ready: .venv and .env"
@@ -75,6 +75,9 @@ test-slow: $(ready) ## fault, load and whole-stack tests
 
 bench: $(ready) ## serving's speed beside its floors; writes docs/benchmarks.md (needs wrk and nghttp2-client)
 	@$(run) tests.bench
+
+bench-promotions: $(ready) ## what a promotion costs the requests around it; writes docs/benchmarks-promotion.md
+	@$(run) tests.bench.promotions
 
 generate: $(ready) ## write serving/rpc/generated from its protos
 	@sh serving/rpc/generate.sh

@@ -44,7 +44,8 @@ def create(settings: Settings, hosts: Path) -> Front:
     engine = Engine(lineup, limits, key_header=settings.candidate.key_header)
     trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
     draining = partial(drain, seconds=settings.drain_seconds)
-    models = Hosts(hosts, settings.runtime, Rules.set_by(settings))
+    rules = Rules.set_by(settings)
+    models = Hosts(hosts, settings.runtime, rules, patience_seconds=settings.load_seconds)
     loading = Loading(trust.check, models.load, examples.inline_rows, draining)
     fresh = Freshness(lineup, Reads(settings.store), begun=_begun(hosts), limit_seconds=limit(settings.poll_seconds))
 

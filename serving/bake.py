@@ -89,7 +89,7 @@ def make(chosen: Settings, folder: Path) -> list[str]:
                 MlflowRegistry(chosen.tracking_uri),
                 store,
                 Board(chosen.models, store.folder),
-                Hosts(hosts, chosen.runtime, Rules.set_by(chosen)).attempt,
+                Hosts(hosts, chosen.runtime, Rules.set_by(chosen), patience_seconds=chosen.load_seconds).attempt,
                 Trust(chosen.trust, chosen.trust_keys),
             )
             lines = fill(tools)

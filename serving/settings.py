@@ -29,6 +29,7 @@ Packages = Literal["exact", "compatible", "off"]
 _TYPE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 PREFIX = "SERVING_"
 PLACEHOLDER = "change-me"
+LOAD_SECONDS = 120
 
 
 class SettingsInvalid(Exception):
@@ -112,6 +113,9 @@ class Settings(BaseSettings):
 
     grpc_port: int = Field(default=8001, ge=0, le=65535)
     """0 turns gRPC off."""
+
+    load_seconds: PositiveFloat = LOAD_SECONDS
+    """How long a version may take to be loaded and to predict its own example; one that hangs is refused then."""
 
     runtime: Runtime = "auto"
     """`auto` takes the quickest that answers as the model does; the others are for comparing."""

@@ -123,7 +123,8 @@ def _composed(chosen: "Settings", hosts: Path) -> "tuple[Syncer, Judge]":
     store = Store(chosen.store, Bounds(chosen.keep_versions, chosen.largest_version))
     store.keep_of_others(chosen.models)
     board, trust = Board(chosen.models, store.folder), Trust(chosen.trust, chosen.trust_keys)
-    attempt = Hosts(hosts, chosen.runtime, Rules.set_by(chosen)).attempt
+    rules, patience = Rules.set_by(chosen), chosen.load_seconds
+    attempt = Hosts(hosts, chosen.runtime, rules, patience_seconds=patience).attempt
     tools = Tools(MlflowRegistry(chosen.tracking_uri), store, board, attempt, trust)
     said = chosen.candidate
     judge = Judge(board, hosts.parent, Limits(said.max_error_rate, said.max_p99_ratio, said.min_requests))

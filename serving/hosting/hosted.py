@@ -25,11 +25,10 @@ from serving.hosting.messages import Began, Ended, Load, Loaded, Refused
 from serving.protocol import Answer, Decoder, Model, NotRows, Rows
 from serving.runtimes import mlmodel, twin
 from serving.runtimes.mlmodel import MlModel
-from serving.settings import Runtime
+from serving.settings import LOAD_SECONDS, Runtime
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 120
 LONGEST_RETRY_SECONDS = 60
 ENDED_SECONDS = 1
 """For the news of a host's end to arrive after the end itself."""
@@ -49,7 +48,7 @@ class Hosts:
         runtime: Runtime = "auto",
         rules: Rules = STRICT,
         *,
-        patience_seconds: float = PATIENCE_SECONDS,
+        patience_seconds: float = LOAD_SECONDS,
     ) -> None:
         """`door`: the fork server's socket."""
         self._door, self._runtime, self._rules, self._patience_seconds = door, runtime, rules, patience_seconds

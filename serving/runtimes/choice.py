@@ -23,6 +23,16 @@ def preload() -> None:
     for name in ("serving.runtimes.native", "sklearn", "skops.io"):
         if find_spec(name.partition(".")[0]):
             import_module(name)
+    if find_spec("sklearn"):
+        _see_a_table()
+
+
+def _see_a_table() -> None:
+    """At the first one it is given, scikit-learn looks through all installed packages for other kinds of tables."""
+    from pandas import DataFrame
+    from sklearn.preprocessing import StandardScaler
+
+    StandardScaler().fit(DataFrame({"x": [0.0]}))
 
 
 def load(folder: Path, runtime: Runtime = "auto", rules: Rules = STRICT) -> Model:

@@ -133,9 +133,11 @@ def _forget_older_code(about: MlModel) -> None:
     """Python keeps modules by name: those of the version before would be taken for this one's."""
     code, store = about.folder.absolute() / _CODE, about.folder.absolute().parent.parent
     own = {each.stem for each in code.glob("*")}
-    for name, module in list(sys.modules.items()):
-        file = Path(getattr(module, "__file__", None) or "")
-        if name.partition(".")[0] not in own or not file.is_relative_to(store) or file.is_relative_to(code):
+    if not own:  # to look at each of the thousands of modules would take most of the time that loading does
+        return
+    for name in [each for each in sys.modules if each.partition(".")[0] in own]:
+        file = Path(getattr(sys.modules[name], "__file__", None) or "")
+        if not file.is_relative_to(store) or file.is_relative_to(code):
             continue
         if file.relative_to(store).parts[2:3] == (_CODE,):
             del sys.modules[name]

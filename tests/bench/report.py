@@ -29,6 +29,7 @@ The other peers run in environments of their own, without MLflow. They load the 
 asked with bare lists of rows (MLServer: with its own protocol's tensors), of which they make an array at once; `mlflow
 models serve` and Slipway are asked with MLflow's tables. "batching" is the peer's own, of up to 16 requests, for which
 MLServer, LitServe and Ray Serve wait at most 5 ms."""
+TOOLS = "- Two workers each; a row is 30 numbers. HTTP by wrk, gRPC by h2load with one call at a time a connection."
 COLUMNS = (
     "protocol",
     "server",
@@ -53,7 +54,7 @@ def markdown(lines: list[Line], turns: Turns, peers: Mapping[str, str | None], l
     method = METHOD.format(rounds=turns.rounds, seconds=turns.seconds, longer=turns.longer.seconds)
     beside = [f"- {', '.join(f'{name} {release}' for name, release in peers.items())}"] if peers else []
     told = [method, PEERS] if peers else [method]
-    head = ["# Benchmarks", "", *told, "", *machine(), *beside, *_steadiness(lines), ""]
+    head = ["# Benchmarks", "", *told, "", *machine(), TOOLS, *beside, *_steadiness(lines), ""]
     aims = [_goal(each) for each in goals(lines)]
     if aims:
         aims = ["| goal | seen | wanted | |", "|---|---|---:|---|", *aims, ""]
@@ -71,7 +72,6 @@ def machine() -> list[str]:
     return [
         f"- {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {cpu}, {memory:.0f} GiB; {system}",
         f"- {', '.join(f'{name} {version(name)}' for name in names)}",
-        "- Two workers each; a row is 30 numbers. HTTP by wrk, gRPC by h2load with one call at a time a connection.",
     ]
 
 

@@ -160,6 +160,7 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_KEEP_VERSIONS",
         "SERVING_LARGEST_BODY",
         "SERVING_LARGEST_VERSION",
+        "SERVING_LOAD_SECONDS",
         "SERVING_LOG_LEVEL",
         "SERVING_MODELS",
         "SERVING_OFFLINE",
