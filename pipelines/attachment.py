@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from pipelines import report
+from pipelines.errors import NoReport
 from pipelines.registry import Registry, unless_missing
 from pipelines.report import Report
 
@@ -19,7 +20,7 @@ REPORT_TAG = "slipway.report"
 
 
 def attach(registry: Registry, version: ModelVersion, found: Report) -> None:
-    """MlflowException where that cannot be done; a version without a run of its own keeps what a description holds."""
+    """NoReport where the files' server does not take it; a version without a run keeps what a description holds."""
     address, link = _with_run(version, found)
     text = report.described(version.description or "", found, where=link)
     registry.describe(version, text)
@@ -34,7 +35,13 @@ def _with_run(version: ModelVersion, found: Report) -> tuple[str, str]:
         return "", ""
     moment = datetime.fromtimestamp(found.at_ms / 1000, UTC)
     name = f"{FOLDER}/version-{version.version}-{moment:%Y%m%dT%H%M%S}.{found.at_ms % 1000:03d}Z"
-    client.log_text(run.info.run_id, report.markdown(found), f"{name}.md")
-    client.log_text(run.info.run_id, found.model_dump_json(indent=2), f"{name}.json")
+    try:
+        client.log_text(run.info.run_id, report.markdown(found), f"{name}.md")
+        client.log_text(run.info.run_id, found.model_dump_json(indent=2), f"{name}.json")
+    except Exception as cause:  # whatever keeps MLflow's files fails in its own way
+        raise NoReport(
+            f"the report of version {version.version} cannot be kept with its run ({type(cause).__name__}), so nothing "
+            "was changed; is MLflow's S3 up? `make status`"
+        ) from cause
     link = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{name}.md"
     return f"runs:/{run.info.run_id}/{name}.md", f"[The whole report]({link})."

@@ -11,6 +11,7 @@ PipelineError
 ├── GateRefused      a version may not become Production
 ├── NoCandidate      there is no candidate, or no longer this one
 ├── NoGolden         a version has no golden sample, or none can be made of these rows
+├── NoReport         a promotion's report cannot be attached to its version
 ├── NoTwin           a model's ONNX twin cannot be made, or differs from it
 ├── NotReproducible  something that a version was made from is not there any more
 ├── StageFailed      DVC could not finish, or a stage; it has said why
@@ -55,6 +56,9 @@ class NoCandidate(PipelineError): ...
 
 
 class NoGolden(PipelineError): ...
+
+
+class NoReport(PipelineError): ...
 
 
 class NoTwin(PipelineError): ...

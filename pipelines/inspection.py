@@ -93,7 +93,11 @@ def _signature(folder: Path, another: ModelVersion | None, *, allowed: bool) -> 
     name: CheckName = "signature"
     if another is None:
         return Check(name=name, passed=True, detail="no other version is Production")
-    former = unless_missing(lambda: Model.load(f"models:/{another.name}/{another.version}"))
+    try:
+        former = unless_missing(lambda: Model.load(f"models:/{another.name}/{another.version}"))
+    except Exception as cause:  # noqa: BLE001 - the files' own server fails in its own way
+        detail = f"version {another.version}'s cannot be read ({type(cause).__name__}); try again"
+        return Check(name=name, passed=False, detail=detail)
     if former is None or former.signature is None:
         why_not = "the registry has lost it" if former is None else "it has none"
         return Check(name=name, passed=True, detail=f"cannot be compared with version {another.version}'s: {why_not}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, event, given
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from mlflow.models import ModelSignature, validate_schema
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
@@ -169,6 +169,8 @@ TYPES = {
     "boolean": st.booleans(),
     "string": st.text(max_size=3),
 }
+LIKELY = {"integer": ["long", "double", "float"], "long": ["double", "integer"], "float": ["double", "long"]}
+"""What people change a type to."""
 
 
 @st.composite
@@ -176,8 +178,8 @@ def changed(draw: st.DrawFn, old: list[Any]) -> list[Any]:
     """As people change signatures: most columns stay, some go, come, change their type or become optional."""
     new: list[Any] = []
     for column in draw(st.permutations(old)):
-        what = draw(st.sampled_from(["keep", "keep", "keep", "type", "optional", "drop"]))
-        kind = draw(st.sampled_from(sorted(TYPES))) if what == "type" else column.type.name
+        what = draw(st.sampled_from(["keep", "keep", "type", "type", "optional", "drop"]))
+        kind = draw(st.sampled_from(LIKELY.get(column.type.name, ["double"]))) if what == "type" else column.type.name
         if what != "drop":
             new.append(ColSpec(kind, column.name, required=column.required and what != "optional"))
     if draw(st.integers(0, 4)) == 0:
@@ -188,7 +190,7 @@ def changed(draw: st.DrawFn, old: list[Any]) -> list[Any]:
 @st.composite
 def signatures(draw: st.DrawFn) -> tuple[ModelSignature, ModelSignature, pd.DataFrame]:
     """Before, after, and rows that fit the one before."""
-    names = draw(st.lists(st.sampled_from("abcd"), min_size=1, unique=True))
+    names = draw(st.lists(st.sampled_from("abc"), min_size=1, unique=True))
     old: list[Any] = [ColSpec(draw(st.sampled_from(sorted(TYPES))), name) for name in names]
     new = draw(changed(old))
     assume(new)
@@ -201,6 +203,7 @@ def signatures(draw: st.DrawFn) -> tuple[ModelSignature, ModelSignature, pd.Data
     return columns(*old), columns(*new), pd.DataFrame(rows)
 
 
+@settings(max_examples=300)
 @given(case=signatures())
 def test_what_is_called_compatible_mlflow_lets_in(case: tuple[ModelSignature, ModelSignature, pd.DataFrame]) -> None:
     old, new, rows = case

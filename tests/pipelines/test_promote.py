@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipelines import keys, manifest, promote
 from pipelines.decision import Options
-from pipelines.errors import GateRefused, UnknownVersion
+from pipelines.errors import GateRefused, NoReport, UnknownVersion
 from pipelines.registry import Registry
 from pipelines.report import Report
 from tests.pipelines.registered import (
@@ -205,6 +205,7 @@ def test_the_report_is_no_file_of_the_version(project: Workspace, client: Mlflow
         ({"manifest": "0" * 64}, "manifest: slipway-manifest.json is not the one that the tag"),
         ({"manifest": ""}, "manifest: slipway-manifest.json is not the one that the tag"),
     ],
+    ids=["commit", "patch", "data", "data-on-the-run", "manifest", "no-manifest"],
 )
 def test_what_the_registry_no_longer_says_is_named(
     project: Workspace, client: MlflowClient, unique_name: str, changed: dict[str, str], says: str
@@ -236,6 +237,20 @@ def test_a_refused_attempt_leaves_its_report_and_no_line_in_the_history(
     assert "made by a test" in str(registry.get("4").description)
     assert "| no step back | FAIL |" in str(registry.get("4").description)
     assert [line.version for line in registry.history()] == ["2"]
+
+
+def test_where_the_report_cannot_be_kept_nothing_is_moved(
+    registry: Registry, client: MlflowClient, stack: Stack
+) -> None:
+    run = client.get_run(str(registry.get("1").run_id)).info
+    in_the_way = stack.folder / "s3/mlflow" / run.experiment_id / run.run_id / "artifacts/promotion"
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.write_text("a file, where a folder has to be")
+
+    with pytest.raises(NoReport, match="the report of version 1 cannot be kept with its run"):
+        to_production(registry, "1")
+
+    assert staged(registry, client) == []
 
 
 def test_a_plain_mlflow_version_fails_where_it_has_nothing_and_is_told_what_to_do(registry: Registry) -> None:
