@@ -85,12 +85,12 @@ class Store:
         for home in kept:
             with suppress(OSError):  # when it was last in use
                 os.utime(home)
-        former = [home for home in _newest(self.folder / quote(name, safe="")) if home not in kept]
+        former = [home for home in _newest(self.folder / _named(name)) if home not in kept]
         return _trim(former[self._bounds.former :])
 
     def keep_of_others(self, names: Collection[str]) -> None:
         """Of all models but `names`, which nobody follows now, keep the last few versions together."""
-        followed = {quote(name, safe="") for name in names}
+        followed = {_named(name) for name in names}
         others = [each for each in _folders(self.folder) if each.name not in followed]
         homes = sorted((home for each in others for home in _newest(each)), key=_used, reverse=True)
         beyond = homes[self._bounds.former :]
@@ -142,7 +142,13 @@ class Store:
         # A manifest that was written again means other files too.
         files = " ".join([str(version.created_ms), version.source, *filter(None, [version.manifest])])
         identity = hashlib.sha256(files.encode()).hexdigest()[:8]
-        return self.folder / quote(version.name, safe="") / f"{version.number}-{identity}"
+        return self.folder / _named(version.name) / f"{version.number}-{identity}"
+
+
+def _named(model: str) -> str:
+    """One folder's name, whatever is in the model's."""
+    # MLflow takes a path for an address, in which %20 is a space, and looks for another folder.
+    return quote(model, safe="").replace("%", "=")
 
 
 def _folders(folder: Path) -> list[Path]:

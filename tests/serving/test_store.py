@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 
 from serving import holds
@@ -15,6 +16,7 @@ from serving.protocol import Version
 from serving.store import Bounds, Store
 from tests.fakes import FakeRegistry, a_version
 from tests.servers import ROOT
+from tests.serving.conftest import TABLE, quiet, slope
 
 
 def files(folder: Path) -> list[str]:
@@ -276,8 +278,22 @@ def test_a_forgotten_version_is_downloaded_again(tmp_path: Path) -> None:
 
 
 def test_a_models_name_is_one_folder_whatever_is_in_it(tmp_path: Path) -> None:
-    odd = Version("two words & ü", 1, 0, "s")
+    odd, other = Version("two words & ü", 1, 0, "s"), Version("two=20words & ü", 1, 0, "s")
 
     home = Store(tmp_path).fetch(odd, FakeRegistry().download)
 
     assert home.parent.parent == tmp_path
+    assert home.parent != Store(tmp_path).fetch(other, FakeRegistry().download).parent
+
+
+def test_mlflow_finds_a_version_whose_models_name_has_a_space(tmp_path: Path) -> None:
+    def download(_: Version, folder: Path) -> Path:
+        with quiet():
+            mlflow.sklearn.save_model(
+                slope(3), str(folder / "model"), serialization_format="skops", pip_requirements=["scikit-learn"]
+            )
+        return folder / "model"
+
+    home = Store(tmp_path).fetch(a_version(1, name="two words"), download)
+
+    assert mlflow.sklearn.load_model(str(home)).predict(TABLE)[0] == pytest.approx(3)
