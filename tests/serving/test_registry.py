@@ -33,6 +33,31 @@ def test_stage_alias_and_tags_are_read(stack: Stack, registrar: Registrar, tmp_p
     assert (home / "MLmodel").is_file()
 
 
+def test_the_size_of_a_version_is_that_of_the_files_that_come(
+    stack: Stack, registrar: Registrar, tmp_path: Path
+) -> None:
+    registry = MlflowRegistry(stack.tracking_uri)
+    registrar.stage(registrar.register(slope(1)))
+    version = registry.read(registrar.name).in_production[0]
+    source = registrar.client.get_model_version(registrar.name, "1").source or ""
+    (model,) = (stack.folder / "s3" / "mlflow").rglob(f"*{source.rpartition('/')[2]}*/**/model.skops")
+    (model.parent / "below").mkdir()
+    (model.parent / "below" / "more").write_bytes(bytes(12345))
+
+    told = registry.size(version)
+
+    home = registry.download(version, tmp_path)
+    assert (home / "below" / "more").is_file()
+    assert told == sum(file.stat().st_size for file in home.rglob("*") if file.is_file())
+
+
+def test_a_ping_asks_only_whether_it_answers(stack: Stack, registrar: Registrar) -> None:
+    MlflowRegistry(stack.tracking_uri).ping(registrar.name)  # which it has never heard of
+
+    with pytest.raises(RegistryUnreachable):
+        MlflowRegistry(f"http://127.0.0.1:{free_port()}").ping(registrar.name)
+
+
 def test_after_a_download_the_tags_are_read_anew(stack: Stack, registrar: Registrar, tmp_path: Path) -> None:
     """Nothing that a poll asks for shows that the tag of an old version has changed, where only an alias names it."""
     registry = MlflowRegistry(stack.tracking_uri)
