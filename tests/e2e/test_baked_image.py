@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import workspace
-from tests.servers import ROOT, Stack, eventually
+from tests.servers import ROOT, Stack, eventually, free_port
 from tests.serving.conftest import Registrar, rows, slope
 from tests.workspace import Workspace
 
@@ -34,7 +35,7 @@ def docker(*words: str, fails: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Container:
-    """Runs with no network at all, so it is asked from inside."""
+    """May have no network at all, so it is asked from inside."""
 
     name: str
 
@@ -61,8 +62,8 @@ except HTTPError as refused:
 
 
 @contextmanager
-def running(*options: str) -> Iterator[Container]:
-    harsh = ("--read-only", "--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+def running(*options: str, network: str = "none") -> Iterator[Container]:
+    harsh = ("--read-only", "--network", network, "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
     container = Container(docker("run", "--detach", *harsh, *options, IMAGE))
     try:
         yield container
@@ -98,6 +99,17 @@ def test_it_answers_with_no_network_on_a_read_only_file_system(project: Workspac
         assert container.get("/v2")["offline"] is True
         told = container.get(f"/v2/models/{NAME}")
         assert (told["version"], told["trust"], told["registry_reachable"]) == (1, "signed", False)
+
+
+def test_it_is_called_over_a_published_port(project: Workspace) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running("--publish", f"127.0.0.1:{port}:8000", network="bridge") as container:
+        eventually(lambda: container.state() == "healthy", seconds=60)
+
+        assert httpx.post(f"{url}/invocations", json=rows(2.0), timeout=20).json()["predictions"] == pytest.approx(
+            [6.0]
+        )
 
 
 def test_what_was_baked_is_verified_when_it_is_loaded(project: Workspace) -> None:
