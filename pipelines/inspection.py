@@ -95,16 +95,14 @@ def _signature(folder: Path, another: ModelVersion | None, *, allowed: bool) -> 
         return Check(name=name, passed=True, detail="no other version is Production")
     try:
         former = unless_missing(lambda: Model.load(f"models:/{another.name}/{another.version}"))
-    except Exception as cause:  # noqa: BLE001 - the files' own server fails in its own way
-        detail = f"version {another.version}'s cannot be read ({type(cause).__name__}); try again"
-        return Check(name=name, passed=False, detail=detail)
+        new = Model.load(str(folder)).signature if (folder / "MLmodel").is_file() else None
+    except Exception as cause:  # noqa: BLE001 - a file that anybody may have written, from a server of its own
+        return Check(name=name, passed=False, detail=f"an MLmodel file cannot be read ({type(cause).__name__})")
     if former is None or former.signature is None:
         why_not = "the registry has lost it" if former is None else "it has none"
         return Check(name=name, passed=True, detail=f"cannot be compared with version {another.version}'s: {why_not}")
-    new = Model.load(str(folder)).signature if (folder / "MLmodel").is_file() else None
-    if new is None:
-        return gate.signature(["it has no signature"], another.version, allowed=allowed)
-    return gate.signature(compatibility.breaks(former.signature, new), another.version, allowed=allowed)
+    found = ["it has no signature"] if new is None else compatibility.breaks(former.signature, new)
+    return gate.signature(found, another.version, allowed=allowed)
 
 
 def _patch_kept(version: ModelVersion, tags: dict[str, str]) -> bool:

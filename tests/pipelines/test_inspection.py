@@ -14,7 +14,7 @@ from pipelines.gate import Verdict
 from pipelines.inspection import TEST_TAG, Terms, inspect, rival_on
 from pipelines.registry import Registry
 from tests.pipelines.registered import PARAMS
-from tests.servers import free_port
+from tests.servers import Stack, free_port
 
 SCHEMA = Schema(
     task="classification", target="bought", columns=[Column(name="age", kind="number")], classes=[0, 1]
@@ -83,6 +83,17 @@ def test_a_production_that_is_gone_cannot_be_compared(registry: Registry, client
     rival = rival_on(Rows.of(ROWS, SCHEMA), SCHEMA, current, "f1_macro")
 
     assert (rival.value, rival.why_not) == (None, "the registry has lost it")
+
+
+def test_a_version_whose_mlmodel_is_broken_is_refused_in_words(registry: Registry, stack: Stack) -> None:
+    model_id = str(registry.get("2").source).rpartition("/")[2]
+    (file,) = (stack.folder / "s3/mlflow").rglob(f"*/{model_id}/artifacts/MLmodel")
+    file.write_text("flavors: [")
+
+    verdict = against(registry, "2", "1")
+
+    assert "signature: an MLmodel file cannot be read (" in verdict.refusal
+    assert "answers its example: it does not load: " in verdict.refusal
 
 
 def test_a_server_that_is_down_is_no_reason_to_go_without_a_comparison(
