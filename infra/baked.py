@@ -21,7 +21,10 @@ SERVING = "slipway-serving:latest"
 BAKED = "slipway-serving-baked"
 BUILD = ("PIP_INDEX_URL", "TORCH_BACKEND", "FIND_LINKS")
 """Arguments of serving.Dockerfile, from the environment."""
-DECIDE = ("SERVING_RUNTIME", "SERVING_TRUST", "SERVING_TRUST_KEYS")
+DECIDE = (
+    *("SERVING_RUNTIME", "SERVING_TRUST", "SERVING_TRUST_KEYS"),
+    *("SERVING_ALLOW_CODE", "SERVING_SKOPS_TYPES", "SERVING_PACKAGES"),
+)
 """Which versions are served and how: the image serves by what they were tried with."""
 REGISTRY = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 

@@ -17,7 +17,7 @@ from pipelines import environment, inputs, objects, recorded, seen, tracking, wo
 from pipelines.errors import NotReproducible
 from pipelines.inputs import Inputs
 from pipelines.lineage import LOCK
-from pipelines.progress import moment, show
+from pipelines.progress import LINE, moment, show
 from pipelines.registry import Registry
 from pipelines.settings import load_params, load_settings
 
@@ -29,7 +29,7 @@ def main(description: str | None) -> None:
     if words.data:
         show(seen.by(client, words.data.strip().lower()))
     else:
-        show(_chain(client, words.model or load_params().register_.model, words.what))
+        show(_chain(client, words.model or load_params().register_.model, words.what), width=LINE)
 
 
 def _words(description: str | None) -> argparse.Namespace:
@@ -46,7 +46,7 @@ def _chain(client: MlflowClient, model: str, what: str) -> Tree:
     version, run = recorded.look_up(client, model, what)
     tags = (version.tags if version else {}) | (run.data.tags if run else {})
     kept = recorded.artifacts(client, tags.get(recorded.PARENT, run.info.run_id)) if run else {}
-    made = Inputs.model_validate_json(kept[inputs.FILE]) if inputs.FILE in kept else None
+    made = inputs.read(kept[inputs.FILE]) if inputs.FILE in kept else None
     root = branch = Tree(_version(client, version) if version else f"not registered as {model}")
     for link in (_run(run), _commit(tags, kept), _data(tags, made), _environment(tags, made)):
         branch = branch.add(link)

@@ -6,10 +6,14 @@ The original may be at hand; when it is not and a single byte has changed, the f
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from pipelines.fingerprint import Fingerprint, changed_byte, fingerprint, restored
+
+LARGEST_TABLE = 500_000_000
+"""Bytes. Two tables are held in memory to be compared; of larger ones only the byte is named."""
 
 
 def told(path: Path, was: Fingerprint, original: Path | None = None) -> str:
@@ -20,44 +24,42 @@ def told(path: Path, was: Fingerprint, original: Path | None = None) -> str:
     said = [f"md5 {now.md5}, not {was.md5}"]
     if now.size != was.size:
         said.append(f"{now.size} bytes, not {was.size}")
+    small = max(now.size, was.size) <= LARGEST_TABLE
     if change := changed_byte(path, was):
-        said.append(str(change))
-        said.append(cell(path.read_bytes(), restored(path, change)))
+        said += [str(change), _cell(path.read_bytes(), restored(path, change)) if small else ""]
     elif original is not None and fingerprint(original).md5 == was.md5:
-        said.append(_first_byte(path, original))
-        said.append(cell(path.read_bytes(), original.read_bytes()))
-    else:
-        said.append("more than one byte has changed" if now.size == was.size else "")
+        said += [_first_byte(path, original), _cell(path.read_bytes(), original.read_bytes()) if small else ""]
+    elif now.size == was.size:
+        said.append("more than one byte has changed")
     return "; ".join(filter(None, said))
 
 
-def cell(now: bytes, was: bytes) -> str:
-    """The first cell of a Parquet table that is another; empty for what is no table, or differs in no cell."""
+def _cell(now: bytes, was: bytes) -> str:
+    """The first cell of a Parquet table that is another; empty for what is no table."""
     try:
         before = pd.read_parquet(BytesIO(was))
     except (pa.ArrowException, OSError):
         return ""
     try:
-        after = pd.read_parquet(BytesIO(now))
+        return _first_cell(before, pd.read_parquet(BytesIO(now)))
     except (pa.ArrowException, OSError, ValueError):
         return "it can no longer be read as Parquet"
+
+
+def _first_cell(before: pd.DataFrame, after: pd.DataFrame) -> str:
+    """Rows as `validate` counts them, from 1."""
     if list(before.columns) != list(after.columns):
         return "its columns are others"
     if len(before) != len(after):
         return f"{len(after)} rows, not {len(before)}"
-    return _first_cell(before, after)
-
-
-def _first_cell(before: pd.DataFrame, after: pd.DataFrame) -> str:
-    """Rows as validate counts them, from 1."""
-    other = ~((before == after) | (before.isna() & after.isna()))
-    cells = int(other.to_numpy().sum())
-    if not cells:
+    # As texts, for a damaged table may hold anything.
+    ours, theirs = (frame.map(str).to_numpy(object) for frame in (before, after))
+    other = ours != theirs
+    if not other.any():
         return "every cell is the same"
-    row = int(other.any(axis="columns").to_numpy().argmax())
-    name = other.columns[other.iloc[row]][0]
-    more = f", and {cells - 1} more cells" if cells > 1 else ""
-    return f"column {name!r}, row {row + 1}: {after[name].iloc[row]!r} was {before[name].iloc[row]!r}{more}"
+    row, column = (int(at) for at in np.argwhere(other)[0])
+    more = f", and {other.sum() - 1} more" if other.sum() > 1 else ""
+    return f"column {before.columns[column]!r}, row {row + 1}: {theirs[row, column]!r} was {ours[row, column]!r}{more}"
 
 
 def _first_byte(path: Path, original: Path) -> str:

@@ -23,6 +23,9 @@ from pipelines.settings import Task
 RAW = Path("data/raw/data.parquet")
 ABOUT = Path("data/raw/about.json")
 SCHEMA = Path("data/processed/schema.json")
+VALIDATED = Path("data/processed/validate.json")
+PREPARED = Path("data/processed/prepare.json")
+"""What the two stages were told: values of a command line are nowhere else, and belong to what came of them."""
 TRAIN = Path("data/processed/train.parquet")
 TEST = Path("data/processed/test.parquet")
 

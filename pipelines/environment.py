@@ -1,7 +1,6 @@
 """The environment that a lock describes: is this one it, and if not, make it. Locks are requirements/*.txt."""
 
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from pathlib import Path
 from shutil import which
 
 from packaging.requirements import Requirement
-from packaging.version import Version
 
 from pipelines.errors import NotReproducible
 from pipelines.progress import say
@@ -24,9 +22,9 @@ def apart(lock: str) -> list[str]:
     return [said for wanted in _wanted(lock) if (said := _difference(wanted))]
 
 
-def same_python(wanted: str) -> bool:
-    """Of one minor version; their patches change no result."""
-    return Version(wanted).release[:2] == Version(platform.python_version()).release[:2]
+def minor(python: str) -> str:
+    """3.11 of 3.11.7: patches change no result."""
+    return ".".join(python.split(".")[:2])
 
 
 def build(lock: Path, python: str, folder: Path) -> Path:
@@ -35,10 +33,9 @@ def build(lock: Path, python: str, folder: Path) -> Path:
     uv = str(beside) if beside.exists() else which("uv")
     if uv is None:
         raise NotReproducible("this is not the locked environment, and there is no uv to make it: pip install uv")
-    minor = ".".join(python.split(".")[:2])
-    say(f"reproduce: making the locked environment with uv, Python {minor}")
+    say(f"reproduce: making the locked environment with uv, Python {minor(python)}")
     found, names = folder / "bin/python", _uv_names()
-    _run([uv, "venv", "--quiet", "--python", minor, str(folder)], names)
+    _run([uv, "venv", "--quiet", "--python", minor(python), str(folder)], names)
     _run([uv, "pip", "install", "--python", str(found), *_pytorch(), "--requirements", str(lock)], names)
     return found
 

@@ -8,16 +8,17 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 BLOCK = 1 << 20
 """Bytes; a block's weighted sum is at most 2^20 * 2^20 * 255 and fits 64 bits."""
 
 
 class Fingerprint(BaseModel, frozen=True):
-    md5: str
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     """As DVC writes it."""
     size: int
     """Bytes."""

@@ -19,6 +19,7 @@ def main() -> None:
     train, test = data.split(frame, share=params.test_share, seed=params.seed, by_class=by_class)
     train.to_parquet(data.TRAIN, index=False)
     test.to_parquet(data.TEST, index=False)
+    data.write_json(data.PREPARED, params.model_dump(mode="json"))
     say(f"prepare: {len(train)} training and {len(test)} test rows")
 
 

@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+LINE = 1000
+"""Columns where nothing may be cut or folded: whoever reads output by a program, and hashes and addresses."""
+
 # Not 80 columns where nobody looks: a table that wraps is hard to read and to grep. No markup: [mm] in a name is none.
 _width = None if sys.stderr.isatty() else 120
 _console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, width=_width)
-_answers = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else 120)
+_answers = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else LINE)
 
 
 def say(what: object) -> None:
@@ -19,9 +22,9 @@ def say(what: object) -> None:
     _console.print(what)
 
 
-def show(what: object) -> None:
-    """Print what a command was asked for, on standard output."""
-    _answers.print(what)
+def show(what: object, *, width: int | None = None) -> None:
+    """Print what a command was asked for, on standard output; to so many columns where it must not be cut."""
+    _answers.print(what, width=width)
 
 
 def moment(at_ms: int | None) -> str:

@@ -69,7 +69,7 @@ def find(client: MlflowClient, model: str, what: str) -> Recorded:
     if tags.get("slipway.git.dirty") == "true" and PATCH not in kept:
         said = tags.get("slipway.git.patch", "not kept")
         raise NotReproducible(f"{name} was trained with an uncommitted change that is not on record: {said}")
-    return Recorded(name, version, run, training, kept.get(PATCH, b""), Inputs.model_validate_json(kept[inputs.FILE]))
+    return Recorded(name, version, run, training, kept.get(PATCH, b""), inputs.read(kept[inputs.FILE]))
 
 
 def look_up(client: MlflowClient, model: str, what: str) -> tuple[ModelVersion | None, Run | None]:

@@ -9,6 +9,8 @@ only when everything that was compared is equal.
 
 import argparse
 import hashlib
+import platform
+import shutil
 import signal
 import sys
 import tempfile
@@ -20,9 +22,10 @@ import pandas as pd
 from mlflow import MlflowClient
 from rich.table import Table
 
-from pipelines import comparison, data, environment, rawdata, recorded, tracking, worktree
-from pipelines.comparison import Row, Verdict, identity
-from pipelines.errors import Differs, run
+from pipelines import comparison, data, environment, golden, rawdata, recorded, tracking, worktree
+from pipelines.comparison import Answers, Row, Verdict, identity
+from pipelines.errors import Differs, NoGolden, run
+from pipelines.inputs import Inputs
 from pipelines.lineage import LOCK
 from pipelines.progress import say, show
 from pipelines.recorded import Recorded
@@ -32,7 +35,8 @@ from pipelines.settings import load_params, load_settings
 
 def main() -> None:
     words = _words()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the worktree is removed then too
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))  # so that the worktree is removed then too
     tracking.reach(load_settings())
     client = MlflowClient()
     original = recorded.find(client, words.model or load_params().register_.model, words.what)
@@ -61,7 +65,8 @@ def _words() -> argparse.Namespace:
 
 def reproduce(client: MlflowClient, original: Recorded, folder: Path, *, keep: bool, here: bool) -> Verdict:
     """Everything happens in `folder`. Nothing is trained when the code or the data is not what it was."""
-    commit = original.tags["slipway.git.commit"]
+    commit, kept = original.tags["slipway.git.commit"], folder / "original"
+    tracking.fetch(recorded.logged_model(client, original), kept)  # before anything that takes minutes
     with worktree.checked_out(commit, original.patch, folder / "worktree", keep=keep) as project:
         say(f"reproduce: {commit[:12]} {'with its uncommitted change ' if original.patch else ''}in {project}")
         rows = [*_code(original, project), *rawdata.bring(original.inputs.raw, project)]
@@ -71,23 +76,24 @@ def reproduce(client: MlflowClient, original: Recorded, folder: Path, *, keep: b
         place = Workplace(project, _interpreter(original, project, folder, here=here), folder)
         again = place.train(original.inputs.params)
         rows += [*_origin(original, again), *_outcome(original, again)]
-        rows += _predictions(client, original, place)
+        rows += _predictions(original, kept, place)
     return Verdict(of=original.name, rows=rows, notes=notes, not_tried=[])
 
 
 def _code(original: Recorded, project: Path) -> list[Row]:
     lock = hashlib.sha256((project / LOCK).read_bytes()).hexdigest()
+    files = "files, with the uncommitted change" if original.patch else "files"
     return [
         identity("commit", original.tags["slipway.git.commit"], worktree.head(project)),
-        identity("files", original.tags["slipway.git.tree"], worktree.tree(project)),
-        identity("lock", original.tags["slipway.lock.sha256"], lock),
+        identity(files, original.tags.get("slipway.git.tree", ""), worktree.tree(project)),
+        identity("lock", original.tags.get("slipway.lock.sha256", ""), lock),
     ]
 
 
 def _interpreter(original: Recorded, project: Path, folder: Path, *, here: bool) -> Path:
     """This one, when it has what the run had; else one that is made from the lock."""
     wanted, apart = original.inputs, environment.apart((project / LOCK).read_text())
-    if apart == wanted.apart and environment.same_python(wanted.python):
+    if apart == wanted.apart and environment.minor(wanted.python) == environment.minor(platform.python_version()):
         return Path(sys.executable)
     said = "; ".join(apart[:3]) + (f" and {len(apart) - 3} more" if len(apart) > 3 else "")
     say(f"reproduce: this environment is not the run's: {said or f'its Python was {wanted.python}'}")
@@ -100,6 +106,7 @@ def _origin(original: Recorded, again: Again) -> list[Row]:
     ours, theirs = original.inputs, again.inputs
     prepared = {name: found.md5 for name, found in theirs.prepared.items()}
     rows = [
+        _python(ours, theirs),
         identity("packages", _apart(ours.apart), _apart(theirs.apart)),
         comparison.values("params", ours.params, theirs.params),
         *(identity(name, was.md5, prepared.get(name, "-")) for name, was in ours.prepared.items()),
@@ -108,19 +115,31 @@ def _origin(original: Recorded, again: Again) -> list[Row]:
     return [*rows, identity(data.TEST.as_posix(), measured, again.test_md5)] if measured else rows
 
 
+def _python(ours: Inputs, theirs: Inputs) -> Row:
+    """Its patches, and the machine, are told and do not count."""
+    equal = environment.minor(ours.python) == environment.minor(theirs.python)
+    before, after = (f"{each.python}, {each.machine}" for each in (ours, theirs))
+    return Row(
+        name="Python", recorded=before, reproduced=after, equal=equal, how="equal" if equal else "another minor version"
+    )
+
+
 def _outcome(original: Recorded, again: Again) -> list[Row]:
     return comparison.metrics(original.metrics, again.metrics.get(original.candidate, {}))
 
 
-def _predictions(client: MlflowClient, original: Recorded, place: Workplace) -> list[Row]:
-    """On the sample that the version keeps; where it keeps none, both models are asked about the test rows."""
-    kept = place.scratch / "original"
-    tracking.fetch(recorded.logged_model(client, original), kept)
-    schema = data.load_schema(place.project / data.SCHEMA)
-    features = pd.read_parquet(place.project / data.TEST)[schema.names]
-    before = place.ask(kept, features)
-    after = place.ask(place.model(original.candidate), features)
-    return comparison.answers(f"{len(features)} test rows", before, after)
+def _predictions(original: Recorded, kept: Path, place: Workplace) -> list[Row]:
+    """On the golden sample of the version; where it keeps none, both models are asked about the test rows."""
+    made = place.model(original.candidate)
+    try:
+        sample = golden.read(kept)
+    except NoGolden as reason:
+        say(f"reproduce: {original.name}: {reason}; both models are asked about the test rows instead")
+        schema = data.load_schema(place.project / data.SCHEMA)
+        features = pd.read_parquet(place.project / data.TEST)[schema.names]
+        return comparison.answers(f"{len(features)} test rows", *place.ask([kept, made], features))
+    before = Answers(sample.predictions, sample.probabilities)
+    return comparison.answers(f"{len(before.predictions)} golden rows", before, *place.ask([made], sample.features))
 
 
 def _apart(packages: list[str]) -> str:
@@ -129,11 +148,12 @@ def _apart(packages: list[str]) -> str:
 
 @contextmanager
 def _scratch(*, keep: bool) -> Iterator[Path]:
-    if keep:
-        yield Path(tempfile.mkdtemp(prefix="slipway-reproduce-"))
-        return
-    with tempfile.TemporaryDirectory(prefix="slipway-reproduce-") as folder:
-        yield Path(folder)
+    folder = Path(tempfile.mkdtemp(prefix="slipway-reproduce-"))
+    try:
+        yield folder
+    finally:
+        if not keep or not any(folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _table(verdict: Verdict) -> Table:

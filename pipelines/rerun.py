@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ from pipelines.settings import PARAMS
 STAGES = ("validate", "prepare", "train", "evaluate")
 ASKED = Path(__file__).with_name("asked.py")
 STORE = "mlflow.db"
-NOT_PASSED_ON = ("MLFLOW_", "SLIPWAY_", "PYTHON")
-"""They lead to the real MLflow, to the signing key and to this checkout's code."""
+NOT_PASSED_ON = ("MLFLOW_", "AWS_", "SLIPWAY_", "PYTHON")
+"""They lead to the real MLflow and S3, to the signing key and to this checkout's code."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,6 @@ class Again:
     """What a second training left."""
 
     inputs: Inputs
-    best: str
     metrics: dict[str, dict[str, float]]
     """By candidate; named as MLflow's, `validation_` and `test_`."""
     test_md5: str
@@ -59,15 +59,16 @@ class Workplace:
                 raise StageFailed(f"stage {stage} failed in the worktree; the reason is above")
         return self._left()
 
-    def ask(self, model: Path, rows: pd.DataFrame) -> Answers:
-        """What the model in this folder answers, computed by this workplace's libraries."""
-        table, answers = self.scratch / "rows.parquet", self.scratch / "answers.npz"
+    def ask(self, models: Sequence[Path], rows: pd.DataFrame) -> list[Answers]:
+        """What the model in each of these folders answers, computed by this workplace's libraries."""
+        table = self.scratch / "rows.parquet"
         rows.to_parquet(table, index=False)
+        files = [self.scratch / f"answers-{number}.npz" for number, _ in enumerate(models)]
+        pairs = [str(path) for pair in zip(models, files, strict=True) for path in pair]
         # -P: beside the program are modules of ours, whose names must not hide those of libraries.
-        if self._run("-P", str(ASKED), str(model), str(table), str(answers)):
-            raise StageFailed(f"the model in {model.name} could not be asked; the reason is above")
-        with np.load(answers, allow_pickle=False) as found:
-            return Answers(found["predictions"], found.get("probabilities"))
+        if self._run("-P", str(ASKED), str(table), *pairs):
+            raise StageFailed("the models could not be asked; the reason is above")
+        return [_read(file) for file in files]
 
     def model(self, candidate: str) -> Path:
         return self.project / MODELS / candidate
@@ -78,7 +79,6 @@ class Workplace:
         kept = next(self.project.glob(f"mlruns/*/{runs.parent_run_id}/artifacts/lineage/{inputs.FILE}"))
         return Again(
             inputs=Inputs.model_validate_json(kept.read_text()),
-            best=runs.candidates[0].name,
             metrics={
                 found.name: {f"validation_{name}": value for name, value in found.validation.items()}
                 | {f"test_{name}": value for name, value in test[found.name].items()}
@@ -99,3 +99,8 @@ class Workplace:
             [str(self.python), *words], cwd=self.project, env=own, stdout=sys.stderr.fileno(), check=False
         )
         return done.returncode
+
+
+def _read(file: Path) -> Answers:
+    with np.load(file, allow_pickle=False) as found:
+        return Answers(found["predictions"], found.get("probabilities"))

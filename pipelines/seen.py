@@ -30,7 +30,7 @@ def by(client: MlflowClient, md5: str) -> Table:
     serving = _serving(client, {version.name for version in versions})
     table = Table(title=f"data {md5}", title_justify="left")
     for column in ("experiment", "run", "what", "started", "commit", "version", ""):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("run", "version"))
     names = {found.experiment_id: found.name for found in _experiments(client)}
     for run in sorted(runs, key=lambda run: run.info.start_time or 0):
         mine = [version for version in versions if version.run_id == run.info.run_id]
@@ -45,7 +45,7 @@ def _cells(run: Run, experiment: str) -> list[str]:
     tags, info = run.data.tags, run.info
     commit = tags.get("slipway.git.commit", "unknown")[:12] + ("+" if tags.get("slipway.git.dirty") == "true" else "")
     what = tags.get(recorded.CANDIDATE, info.run_name or "-")
-    gone = " (deleted)" if info.lifecycle_stage != "active" else ""
+    gone = ", deleted" if info.lifecycle_stage != "active" else ""
     return [experiment, info.run_id, what + gone, moment(info.start_time), commit]
 
 

@@ -26,6 +26,7 @@ def main() -> None:
     about = About.model_validate_json(data.ABOUT.read_text())
     schema = examine(pd.read_parquet(data.RAW), about, params)
     data.write_json(data.SCHEMA, schema.model_dump(mode="json"))
+    data.write_json(data.VALIDATED, params.model_dump(mode="json"))
     kinds = f"{len(schema.of_kind('number'))} number and {len(schema.of_kind('category'))} category columns"
     say(f"validate: {about.rows} rows pass; {kinds}; {schema.task} of {schema.target!r}")
 

@@ -3,6 +3,8 @@
 The checkout, branch, index and stash of whoever asks are left alone.
 """
 
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +14,10 @@ from pipelines import lineage
 from pipelines.errors import NotReproducible
 from pipelines.progress import say
 
-# Hooks are for people: DVC's would check data out into the worktree, another may run a whole test suite.
+COMMIT = re.compile(r"[0-9a-f]{40,64}")
+"""Whatever else a tag says must not become an option of git."""
 GIT = ("git", "-c", "core.hooksPath=/dev/null")
+"""Hooks are for people: DVC's would check data out into the worktree, another may run a whole test suite."""
 
 
 @contextmanager
@@ -30,10 +34,11 @@ def checked_out(commit: str, patch: bytes, folder: Path, *, keep: bool = False) 
             _apply(patch, folder)
         yield folder / prefix
     finally:
+        remove = ["worktree", "remove", "--force", str(folder)]
         if keep:
-            say(f"reproduce: kept {folder}; `git worktree remove --force {folder}` when it is done with")
-        else:
-            _git(Path(), "worktree", "remove", "--force", str(folder))
+            say(f"reproduce: kept {folder}; `git {shlex.join(remove)}` when it is done with")
+        elif _ask(*remove).returncode:  # not raised: why it all ended matters more
+            say(f"reproduce: {folder} could not be removed; `git {shlex.join(remove)}`")
 
 
 def head(folder: Path) -> str:
@@ -46,13 +51,13 @@ def tree(folder: Path) -> str:
 
 
 def has(commit: str) -> bool:
-    return _ask("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+    return COMMIT.fullmatch(commit) is not None and _ask("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
 
 
 def file_at(commit: str, path: Path) -> bytes | None:
     """The content of a committed file; None where this clone has no such commit or file."""
-    found = _ask("cat-file", "blob", f"{commit}:./{path.as_posix()}")
-    return found.stdout if found.returncode == 0 else None
+    found = _ask("cat-file", "blob", f"{commit}:./{path.as_posix()}") if has(commit) else None
+    return found.stdout if found is not None and found.returncode == 0 else None
 
 
 def _want(commit: str) -> None:
@@ -81,7 +86,7 @@ def _apply(patch: bytes, folder: Path) -> None:
 def _git(folder: Path, *words: str) -> str:
     done = subprocess.run([*GIT, *words], cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NotReproducible(f"`git {' '.join(words[:2])}` failed: {done.stderr.strip().splitlines()[-1:]}")
+        raise NotReproducible(f"`git {' '.join(words[:2])}` failed: {done.stderr.strip().splitlines()[-1]}")
     return done.stdout.strip()
 
 

@@ -179,8 +179,9 @@ class Follower:
 
     def _tidy_up(self) -> None:
         """Until nothing is in the store that should not be: a worker may still answer with what has to go."""
-        if self._candidacy.version != self._kept:
-            self._kept, self._tidy = self._candidacy.version, False
+        candidate = self._candidacy.version
+        if candidate is not self._kept and not (candidate and candidate.has_files_of(self._kept)):
+            self._kept, self._tidy = candidate, False
         used = [version for version in (self._posting.version, self._kept) if version is not None]
         if used and not self._tidy:
             self._tidy = not self._tools.store.keep(self.name, used)

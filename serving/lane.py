@@ -25,6 +25,8 @@ class Bounds:
     """Of all that wait."""
     share: float = 0.2
     """Of one thread's time, so that callers keep the rest."""
+    busy_seconds: float = 0.02
+    """Who waited so long for Production has met a busy worker: then there is no copy."""
 
 
 _REST_SECONDS = 0.005
@@ -40,9 +42,9 @@ class Lane:
         rest: Callable[[float], object] | None = None,
     ) -> None:
         """`rest` does nothing for so many seconds; unless the lane is closed meanwhile."""
-        self._bounds, self._clock = bounds, clock
+        self.bounds, self._clock = bounds, clock
         self._changed = threading.Condition()
-        self._waiting: deque[tuple[Callable[[], None], int, float]] = deque()
+        self._waiting: deque[tuple[Callable[[], None], int]] = deque()
         self._bytes = 0
         self._running_since: float | None = None
         self._started = False
@@ -52,10 +54,10 @@ class Lane:
     def offer(self, work: Callable[[], None], nbytes: int) -> bool:
         """Will it be done? Never waits, whatever the thread does."""
         with self._changed:
-            full = len(self._waiting) >= self._bounds.items or self._bytes + nbytes > self._bounds.bytes
+            full = len(self._waiting) >= self.bounds.items or self._bytes + nbytes > self.bounds.bytes
             if self._closing.is_set() or full:
                 return False
-            self._waiting.append((work, nbytes, self._clock()))
+            self._waiting.append((work, nbytes))
             self._bytes += nbytes
             if not self._started:
                 # A daemon: a model that hangs must not keep the process from ending.
@@ -64,13 +66,11 @@ class Lane:
             self._changed.notify()
             return True
 
-    def older_than(self, seconds: float) -> int:
-        """How many wait, or are being done, for longer."""
+    def stuck(self, seconds: float) -> int:
+        """How many cannot be done because one has been going on for longer; that one included."""
         with self._changed:
-            now = self._clock()
-            since = [at for _, _, at in self._waiting]
-            since += [] if self._running_since is None else [self._running_since]
-            return sum(now - at > seconds for at in since)
+            since = self._running_since
+            return 1 + len(self._waiting) if since is not None and self._clock() - since > seconds else 0
 
     def close(self) -> None:
         """Takes no more, and drops what waits."""
@@ -90,7 +90,7 @@ class Lane:
             del work  # it holds a request and a model
             with self._changed:
                 self._running_since = None
-            owed += (self._clock() - began) * (1 / self._bounds.share - 1)
+            owed += (self._clock() - began) * (1 / self.bounds.share - 1)
             if owed > _REST_SECONDS:
                 self._rest(min(owed, _LONGEST_REST_SECONDS))
                 owed = 0.0
@@ -101,7 +101,7 @@ class Lane:
                 if self._closing.is_set():
                     return None
                 self._changed.wait()
-            work, nbytes, since = self._waiting.popleft()
+            work, nbytes = self._waiting.popleft()
             self._bytes -= nbytes
-            self._running_since = since
+            self._running_since = self._clock()
             return work

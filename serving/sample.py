@@ -12,9 +12,6 @@ from serving.shadow import Question, Shadow
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 0.02
-"""Who waited so long for Production has met a busy worker: then there is no copy."""
-
 
 class Sample:
     __slots__ = ("_copied", "_counter", "_production", "_shadow", "_told", "_version", "question")
@@ -76,7 +73,7 @@ class Sample:
         return answer
 
     def _free(self, queue: float) -> bool:
-        if queue <= BUSY_SECONDS:
+        if queue <= self._shadow.busy_seconds:
             return True
         self._counter.dropped()
         return False

@@ -45,7 +45,10 @@ class Shadow:
         self.counter = counter
         self._model = model
         self._lane = lane or Lane()
+        self.busy_seconds = self._lane.bounds.busy_seconds
         self._said = False
+        # Here and not in a host, it would be billed for waiting while callers have Python's lock.
+        self._clock = time.thread_time if model.runtime == "onnx" else time.perf_counter
 
     def copy(self, question: Question | None, rows: Rows, answer: Answer, production: Model) -> None:
         """Ask the candidate what `production` has answered."""
@@ -68,8 +71,8 @@ class Shadow:
         return self._model is model
 
     def late(self) -> int:
-        """How many copies wait for the candidate for over OVERDUE_SECONDS."""
-        return self._lane.older_than(OVERDUE_SECONDS)
+        """How many copies wait for a call of the candidate that takes over OVERDUE_SECONDS."""
+        return self._lane.stuck(OVERDUE_SECONDS)
 
     def close(self) -> None:
         self._lane.close()
@@ -81,14 +84,14 @@ class Shadow:
     def _compare(self, read: Callable[[], Rows], answer: Answer) -> None:
         try:
             rows = read()
-            began = time.perf_counter()
+            began = self._clock()
             found = self._model.predict(rows)
         except NotRows:
             self.counter.dropped()
         except Exception as error:  # noqa: BLE001 - whatever it raises, Production has answered this request
             self._failed(error)
         else:
-            self.counter.answered(self.counter.version, time.perf_counter() - began)
+            self.counter.answered(self.counter.version, self._clock() - began)
             self.counter.compared(agreed=agree(answer, found))
 
     def _compare_bodies(self, media_type: str, body: bytes, answer: bytes) -> None:

@@ -181,7 +181,7 @@ class Counter:
             self._dropped += 1
 
     def tally(self, late_copies: int = 0) -> Tally:
-        """Up to now. `late_copies`: those that wait for the candidate for over OVERDUE_SECONDS."""
+        """Up to now. `late_copies`: those that wait for the candidate, which has not answered for OVERDUE_SECONDS."""
         with self._lock:
             now = self._clock()
             candidate, beside = (self._slots[each].counts(now) for each in (self.version, self._production))

@@ -31,6 +31,8 @@ _XGBOOST = frozenset(
 )
 _CATBOOST = frozenset({"cbm", "json"})
 _ARRAYS = frozenset({"numpy", "scipy", "pandas"})
+_LIBRARY = {"sklearn": "scikit-learn", "onnx": "onnxruntime"}
+"""Where it is not called as the flavour is."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class _Described:
 
     @property
     def needs(self) -> frozenset[str]:
-        return _ARRAYS | ({self.name} if self.name != "sklearn" else {"scikit-learn"})
+        return _ARRAYS | {_LIBRARY.get(self.name, self.name)}
 
     def file(self, name: object) -> Path | None:
         """A file beside the MLmodel. Elsewhere MLflow would believe the MLmodel that it finds there."""
@@ -159,7 +161,7 @@ def _onnx(it: _Described) -> Data | Code:
     options = it.flavour.get("onnx_session_options") or {}
     if not isinstance(options, Mapping) or options.get("extra_session_config"):
         return Code("its ONNX flavour has an extra_session_config", "log it without")
-    return Data(it.needs | {"onnxruntime"}) if "data" in it.pyfunc else Code("its ONNX flavour names no file")
+    return Data(it.needs) if "data" in it.pyfunc else Code("its ONNX flavour names no file")
 
 
 _KNOWN: dict[str, Callable[[_Described], Data | Code]] = {

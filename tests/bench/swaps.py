@@ -70,7 +70,8 @@ def figures(answers: NDArray[Any], seconds: float) -> Figures:
 
 def between(answers: NDArray[Any], start: float, end: float) -> NDArray[Any]:
     """Those that were waited for at any time in it."""
-    return answers[(answers["began"] < end) & (answers["began"] + answers["seconds"] > start)]
+    found: NDArray[Any] = answers[(answers["began"] < end) & (answers["began"] + answers["seconds"] > start)]
+    return found
 
 
 def swap(answers: NDArray[Any], version: int, ordered: float, until: float) -> Swap:

@@ -33,7 +33,7 @@ from serving.admission.rules import Rules
 from serving.errors import VersionRefused
 from serving.protocol import Version
 from serving.registry import MlflowRegistry
-from serving.runtimes import mlmodel, twin
+from serving.runtimes import mlmodel
 from serving.trust import Trust
 from tests.servers import ROOT, Server, Stack, eventually, free_port, server
 from tests.workspace import Workspace
@@ -166,8 +166,8 @@ def test_serving_reads_every_type_that_pipelines_writes() -> None:
     assert set(tracking.trusted_types()) <= skops_types.allowed()
 
 
-def test_every_candidate_of_pipelines_is_admitted_though_it_has_no_twin(trained: Workspace, tmp_path: Path) -> None:
-    """As it was trained, with nothing set; its twin comes later."""
+def test_every_candidate_of_pipelines_is_admitted_with_nothing_set(trained: Workspace, tmp_path: Path) -> None:
+    """By its own files: a twin comes later, and only where one is equal."""
     runs = json.loads((trained.folder / "models/runs.json").read_text())["candidates"]
     assert len(runs) == 4
 
@@ -176,7 +176,6 @@ def test_every_candidate_of_pipelines_is_admitted_though_it_has_no_twin(trained:
         mlflow.artifacts.download_artifacts(run["model_uri"], dst_path=str(folder))
         about = mlmodel.read(folder)
         decision.check(folder, about.flavors, Rules())
-        assert not (folder / twin.CARD).exists()
 
 
 def test_without_a_key_what_pipelines_writes_is_a_digest(published: ModelVersion, stack: Stack, tmp_path: Path) -> None:

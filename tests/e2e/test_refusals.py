@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from serving.settings import env_names
 from tests.e2e.publisher import Publisher, questions, with_twin
 from tests.e2e.running import Running, serving
 from tests.load.rest import RestLoad
@@ -22,7 +21,6 @@ pytestmark = pytest.mark.slow
 
 LOAD_SECONDS = 20
 """Within which a version must be loaded; one that hangs is refused then."""
-LARGEST = "SERVING_LARGEST_VERSION"
 LARGEST_BYTES = 4 << 20
 CONNECTIONS, EVERY_SECONDS = 4, 0.05
 FACTORS = {1: 2.0, 3: 4.0}
@@ -64,7 +62,7 @@ def without_mlmodel(folder: Path) -> None:
 
 
 def with_broken_graph(folder: Path) -> None:
-    """Measured and signed as it is, and no graph all the same."""
+    """Measured and signed as it is, and no graph all the same; what it was made from is not there."""
     twin(folder)
     (folder / "model.onnx").write_bytes(b"no graph")
     card = json.loads((folder / "twin.json").read_text())
@@ -90,9 +88,9 @@ def one_more(folder: Path) -> Path:
 
 
 FAULTS = {
-    "no-yaml": Fault(without_yaml, "MLmodel is not YAML"),
+    "no-yaml": Fault(without_yaml, "its MLmodel is not one that MLflow writes"),
     "no-mlmodel": Fault(without_mlmodel, "MLmodel"),
-    "broken-graph": Fault(with_broken_graph, "model"),
+    "broken-graph": Fault(with_broken_graph, "has no flavour python_function"),
     "one-bit-other": Fault(twin, "'model.onnx' is not the file that its manifest describes", afterwards=one_bit),
     "one-file-more": Fault(twin, "'more.py' is not in its manifest", afterwards=one_more),
     "unsigned": Fault(twin, "it is not signed, and SERVING_TRUST=signed asks for that", key=None),
@@ -115,7 +113,7 @@ FAULTS = {
     "hangs-in-c": Fault(
         python(predicting=FOR_EVER_IN_C), f"it did not predict its own example within {LOAD_SECONDS} s"
     ),
-    **({"oversized": Fault(oversized, LARGEST)} if LARGEST in env_names() else {}),
+    "oversized": Fault(oversized, "SERVING_LARGEST_VERSION (in bytes) takes larger ones"),
 }
 
 
@@ -140,7 +138,7 @@ def running(
         "SERVING_TRUST": "signed",
         "SERVING_TRUST_KEYS": base64.b64encode(public(OURS)[0]).decode(),
         "SERVING_LOAD_SECONDS": str(LOAD_SECONDS),
-        LARGEST: str(LARGEST_BYTES),
+        "SERVING_LARGEST_VERSION": str(LARGEST_BYTES),
     }
     with serving(stack.env, tmp_path_factory.mktemp("serving"), *models, **names) as started:
         yield started

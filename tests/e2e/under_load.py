@@ -12,8 +12,8 @@ from tests.load.rpc import RpcLoad
 from tests.servers import eventually
 
 CONNECTIONS, CHANNELS = 32, 4
-EVERY_SECONDS = 0.02
-"""A connection: some 1,800 requests a second, which leave two cores room for what the tests do to them."""
+EVERY_SECONDS = 0.05
+"""A connection: 720 requests a second, which leave two cores room for what the tests do to them."""
 FACTORS = {1: 2.0, 2: 3.0, 3: 4.0}
 """Version 3 is not there until a test makes it."""
 Make = Callable[[Path, float], Path]

@@ -76,16 +76,10 @@ class Record:
 
     def answers(self) -> NDArray[Any]:
         """Of those so far, in the order in which they came: `began`, `seconds`, `connection`, `version`."""
-        columns = {
-            "began": self._began,
-            "seconds": self._seconds,
-            "connection": self._connection,
-            "version": self._version,
-        }
-        count = len(self._version)
-        table = np.empty(count, [(name, column.typecode) for name, column in columns.items()])
-        for name, column in columns.items():
-            table[name] = column[:count]
+        count = len(self._version)  # the last one that is written: the others have as many
+        table = np.empty(count, [("began", "f8"), ("seconds", "f8"), ("connection", "i8"), ("version", "i8")])
+        table["began"], table["seconds"] = self._began[:count], self._seconds[:count]
+        table["connection"], table["version"] = self._connection[:count], self._version[:count]
         return table
 
     def all_answer(self, version: int, *, connections: int) -> bool:

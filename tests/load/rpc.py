@@ -61,6 +61,7 @@ class RpcLoad:
         return self.record.all_answer(version, connections=self.channels)
 
     def _asking(self, channel: grpc.Channel, name: int) -> threading.Thread:
+        ask: Callable[..., ModelInferResponse]
         ask = channel.unary_unary(METHOD, None, ModelInferResponse.FromString)
         thread = threading.Thread(
             target=self._run, args=[lambda message: ask(message, timeout=PATIENCE_SECONDS), name], name="load"

@@ -76,7 +76,7 @@ def test_right_answers_are_no_failures_and_tell_their_story() -> None:
     def answer(x: float, number: int) -> bytes:
         return right(x, number, version=1 if number < 10 else 2)
 
-    with a_server(answer) as port, RestLoad(port, "m", ASKED, connections=3) as load:
+    with a_server(answer) as port, RestLoad(port, "m", ASKED, connections=3, every_seconds=0.02) as load:
         eventually(lambda: load.all_answer(2))
 
     assert load.record.failures == []
@@ -110,7 +110,7 @@ def test_a_lost_connection_is_a_failure_and_another_takes_its_place() -> None:
     def answer(x: float, number: int) -> bytes | None:
         return right(x, number) if number < 20 else None
 
-    with a_server(answer) as port, RestLoad(port, "m", ASKED, connections=3) as load:
+    with a_server(answer) as port, RestLoad(port, "m", ASKED, connections=3, every_seconds=0.02) as load:
         eventually(lambda: len(load.record) > 200)
 
     assert all("connection lost" in each.reason for each in load.record.failures)

@@ -20,7 +20,7 @@ NUMBERS = np.array([1.0, -2.5, np.nan])
         (np.array([True]), np.array([1])),
     ],
 )
-def test_the_same_labels_and_nearly_the_same_numbers_agree(one: np.ndarray, other: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_the_same_labels_and_nearly_the_same_numbers_agree(one: np.ndarray, other: np.ndarray) -> None:
     assert agree(Answer((one,)), Answer((other,)))
     assert agree(Answer((other,)), Answer((one,)))
 
@@ -38,7 +38,7 @@ def test_the_same_labels_and_nearly_the_same_numbers_agree(one: np.ndarray, othe
         (np.array([1.5]), np.array(["1.5"], object)),
     ],
 )
-def test_another_label_number_or_shape_disagrees(one: np.ndarray, other: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_another_label_number_or_shape_disagrees(one: np.ndarray, other: np.ndarray) -> None:
     assert not agree(Answer((one,)), Answer((other,)))
     assert not agree(Answer((other,)), Answer((one,)))
 

@@ -126,6 +126,7 @@ def bake(stack: Stack, name: str, folder: Path, **env: str) -> subprocess.Comple
     )
 
 
+@pytest.mark.slow
 def test_what_is_baked_is_served_with_no_registry(
     stack: Stack, registrar: Registrar, process: Process, tmp_path: Path
 ) -> None:

@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -134,12 +135,12 @@ def test_the_verdict_on_a_trial_does_not_hit_the_one_that_has_just_begun(
     scene.counted(1, Counts(9, 9))
     change = scene.board.change
 
-    def late(name: str, edit: object) -> None:
+    def late(name: str, edit: Callable[[Posting], Posting]) -> None:
         scene.board.change = change  # type: ignore[method-assign]
         scene.say(fresh)
-        change(name, edit)  # type: ignore[arg-type]
+        change(name, edit)
 
-    scene.board.change = late  # type: ignore[method-assign]
+    scene.board.change = late  # type: ignore[method-assign,assignment]
 
     scene.judge.look()
 

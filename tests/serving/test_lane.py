@@ -74,19 +74,35 @@ def test_what_fails_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
     lane.close()
 
 
-def test_how_long_work_waits_is_known(held: Held) -> None:
+def test_work_that_does_not_end_is_known_and_what_waits_behind_it(held: Held) -> None:
     clock = Clock()
-    lane = Lane(clock=clock)
+    lane = Lane(clock=clock, rest=lambda _seconds: None)
     lane.offer(held, 0)
     assert held.started.wait(20)
     lane.offer(nothing, 0)
-    assert lane.older_than(5) == 0
+    assert lane.stuck(5) == 0
 
     clock.now += 6
 
-    assert lane.older_than(5) == 2
+    assert lane.stuck(5) == 2
     held.release.set()
-    assert eventually(lambda: lane.older_than(5) == 0)
+    assert eventually(lambda: lane.stuck(5) == 0)
+    lane.close()
+
+
+def test_waiting_for_others_is_not_being_stuck(held: Held) -> None:
+    """A full lane whose work is quick enough says nothing of that work."""
+    clock, first = Clock(), Held()
+    lane = Lane(clock=clock, rest=lambda _seconds: None)
+    lane.offer(first, 0)
+    lane.offer(held, 0)
+    assert first.started.wait(20)
+    clock.now += 4
+    first.release.set()
+    assert held.started.wait(20)
+    clock.now += 4
+
+    assert lane.stuck(5) == 0
     lane.close()
 
 

@@ -20,6 +20,8 @@ from tests.serving.conftest import Registrar, predicted, rows, slope
 from tests.serving.test_app import answering, events
 
 Process = Callable[..., AbstractContextManager[tuple[Server, httpx.Client]]]
+pytestmark = pytest.mark.slow
+
 SYNCER = "serving.syncer"
 START = 90
 """Seconds: on a machine that is busy, scikit-learn alone may take half of it to import."""
@@ -198,7 +200,6 @@ class Own:
         self.mlflow.enter_context(servers.mlflow(self.env, self.folder))
 
 
-@pytest.mark.slow
 def test_with_s3_gone_and_then_mlflow_too_the_old_version_answers_until_they_are_back(
     process: Process, own: Own, unique_name: str
 ) -> None:

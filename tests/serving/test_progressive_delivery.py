@@ -26,6 +26,8 @@ from tests.fakes import a_version
 from tests.servers import Server, Stack, eventually, free_port, server
 from tests.serving.conftest import Registrar, quiet, rows, slope
 
+pytestmark = pytest.mark.slow
+
 KEYS = [f"tenant-{number}" for number in range(60)]
 PATIENT = {"SERVING_CANDIDATE__MAX_P99_RATIO": "1000"}
 """A machine that many tests share is slow by chance."""
@@ -60,6 +62,11 @@ class Delivery:
     def candidate(self) -> dict[str, Any]:
         found = self.http.get(f"/v2/models/{self.registrar.name}").json()["candidate"]
         return found or {}
+
+    def told(self, when: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """What is said of the candidate, once `when` is true of it."""
+        eventually(lambda: when(self.candidate))
+        return self.candidate
 
     def version(self, key: str) -> str:
         """That answers this caller, on whichever worker takes a new connection."""
@@ -149,7 +156,7 @@ def test_a_canary_answers_its_share_by_key_over_both_protocols_and_follows_the_p
         assert [delivery.over_grpc(key) for key in KEYS[:20]] == expected[:20]
 
     assert delivery.count("candidate swapped", version=2) == 2  # once a worker, whatever the percent
-    told = eventually(lambda: delivery.candidate if delivery.candidate["requests"] >= 60 else None)
+    told = delivery.told(lambda candidate: candidate["requests"] >= 60)
     assert (told["version"], told["mode"], told["state"], told["errors"]) == (2, "canary", "running", 0)
     assert told["production"]["version"] == 1
 
@@ -164,10 +171,7 @@ def test_a_shadow_answers_nobody_and_its_disagreement_is_counted(delivery: Deliv
 
     assert {delivery.version(key) for key in KEYS} == {"1"}
 
-    told = eventually(lambda: delivery.candidate if delivery.candidate["production"]["requests"] >= 60 else None)
-    told = eventually(
-        lambda: delivery.candidate if sum(delivery.candidate[name] for name in ("compared", "dropped")) >= 60 else None
-    )
+    told = delivery.told(lambda candidate: candidate["compared"] + candidate["dropped"] >= 60)
     assert told["compared"] == told["disagreed"] == told["requests"] > 0
     assert told["errors"] == 0
     assert told["p99_ms"] > 0
@@ -185,7 +189,7 @@ def test_a_candidate_that_raises_on_every_row_is_taken_out_and_says_why(
 
     def told_out() -> bool:
         httpx.post(f"{delivery.server.url}/invocations", json=rows(2.0), timeout=20)
-        return delivery.candidate["state"] == "out"
+        return bool(delivery.candidate["state"] == "out")
 
     eventually(told_out, seconds=30)
 

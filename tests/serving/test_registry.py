@@ -6,7 +6,7 @@ from serving.errors import RegistryUnreachable
 from serving.production import choose
 from serving.protocol import View
 from serving.registry import MlflowRegistry
-from tests.servers import Stack, free_port
+from tests.servers import Stack, eventually, free_port
 from tests.serving.conftest import Registrar, slope
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # MLflow's HTTP pool is closed by the collector
@@ -41,10 +41,12 @@ def test_the_size_of_a_version_is_that_of_the_files_that_come(
     version = registry.read(registrar.name).in_production[0]
     source = registrar.client.get_model_version(registrar.name, "1").source or ""
     (model,) = (stack.folder / "s3" / "mlflow").rglob(f"*{source.rpartition('/')[2]}*/**/model.skops")
+    before = registry.size(version) or 0
     (model.parent / "below").mkdir()
     (model.parent / "below" / "more").write_bytes(bytes(12345))
 
-    told = registry.size(version)
+    # The S3 server takes a moment to notice what was put into its folder.
+    told = eventually(lambda: size if (size := registry.size(version) or 0) > before else None)
 
     home = registry.download(version, tmp_path)
     assert (home / "below" / "more").is_file()

@@ -72,6 +72,10 @@ class Worker:
     def number(self) -> int:
         return self.lineup.served("iris").version.number
 
+    def seen(self) -> Standing:
+        self.watcher.look()
+        return self.iris
+
     def looked(self) -> int:
         self.watcher.look()
         return self.number
@@ -396,7 +400,7 @@ def test_production_is_loaded_before_the_candidate(worker: Worker) -> None:
     assert worker.candidate.state == "loading"
     assert worker.loaded == []
     hidden.rename(worker.store / "iris" / "1-1")
-    assert eventually(lambda: worker.watcher.look() or worker.iris.served)
+    assert eventually(lambda: worker.seen().served)
     assert worker.loaded == ["1-1", "2-1"]
 
 
@@ -508,7 +512,7 @@ def hold(tmp_path: Path) -> Iterator[tuple[Worker, threading.Event, threading.Ev
     worker = Worker(tmp_path, run=(in_turn(), in_turn()))
     loading, release = threading.Event(), threading.Event()
     post(worker.store, 1, factor=1)
-    assert eventually(lambda: worker.watcher.look() or worker.iris.served)
+    assert eventually(lambda: worker.seen().served)
 
     def wait() -> None:
         loading.set()
@@ -568,7 +572,7 @@ def test_while_production_takes_long_to_load_a_candidate_can_be_taken_out(tmp_pa
     worker = Worker(tmp_path, run=(in_turn(), in_turn()))
     post(worker.store, 1)
     post_candidate(worker.store, CANARY)
-    assert eventually(lambda: worker.watcher.look() or (worker.iris.candidate and worker.candidate.served))
+    assert eventually(lambda: (seen := worker.seen().candidate) and seen.served)
     loading, release = threading.Event(), threading.Event()
 
     def wait() -> None:

@@ -40,7 +40,7 @@ def on_trial(
     *,
     production: Any = None,
     candidate: Any = None,
-    inline_rows: int = 0,
+    inline_rows: int = 8,
     lane: Lane | None = None,
     engine: Engine | None = None,
 ) -> OnTrial:

@@ -77,7 +77,7 @@ def test_it_needs_its_library_and_arrays(folder: Path, name: str, package: str) 
 
     assert isinstance(found, Data)
     assert {package, "numpy"} <= found.needs
-    assert not found.needs & {"pytest", "torch", "sklearn"}
+    assert not found.needs & {"pytest", "torch", "sklearn", "onnx"}
 
 
 CODE: dict[str, tuple[dict[str, Any], str]] = {

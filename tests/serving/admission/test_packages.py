@@ -143,6 +143,7 @@ def test_every_package_that_differs_is_named_and_what_to_do(tmp_path: Path) -> N
     )
 
 
+@pytest.mark.slow
 def test_many_that_differ_leave_room_for_the_advice(tmp_path: Path) -> None:
     said = check(tmp_path, *(f"no-such-{100 * 'x'}-{number}==1.0" for number in range(100)), mode="exact")
 

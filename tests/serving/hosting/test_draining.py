@@ -15,7 +15,7 @@ from serving.protocol import Rows
 from serving.store import Bounds, Store
 from tests.fakes import FakeModel, a_version
 from tests.servers import eventually
-from tests.serving.hosting.conftest import Forking, a_pyfunc
+from tests.serving.hosting.conftest import WITH_CODE, Forking, a_pyfunc
 from tests.serving.hosting.test_hosted import answers, hosted, x_of
 
 ON_13 = "x[0] == 13 and (print('stuck', flush=True), {})"
@@ -25,7 +25,7 @@ STUCK_IN_C = ON_13.format("__import__('ctypes').PyDLL(None).sleep(600)")
 
 @pytest.fixture
 def hosts(forking: Forking) -> Hosts:
-    return Hosts(forking.door)
+    return Hosts(forking.door, rules=WITH_CODE)
 
 
 def asked(model: HostedModel, rows: Rows, forking: Forking) -> tuple[threading.Thread, list[str]]:
