@@ -97,7 +97,7 @@ FAULTS = {
     "signed-by-others": Fault(twin, "none of the keys in SERVING_TRUST_KEYS", key=THEIRS),
     "no-manifest": Fault(twin, "it has no manifest, and SERVING_TRUST=signed asks for one", manifest=False),
     "raises-at-load": Fault(python("raise RuntimeError('no weights')"), "RuntimeError: no weights"),
-    "raises-at-predict": Fault(python(predicting="raise RuntimeError('no weights')"), "predict"),
+    "raises-at-predict": Fault(python(predicting="raise RuntimeError('no weights')"), "RuntimeError: no weights"),
     "exits-at-load": Fault(python("os._exit(3)"), "it ended the process that tried it (status 3)"),
     "exits-at-predict": Fault(python(predicting="os._exit(3)"), "it ended the process that tried it (status 3)"),
     "segfault-at-load": Fault(
