@@ -4,7 +4,7 @@ import argparse
 import logging
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,7 @@ from serving.settings import Settings
 log = logging.getLogger("serving")
 
 MISCONFIGURED = 2
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only a folder of our own in it is used
 
 
 def main() -> int:
@@ -44,13 +45,14 @@ def main() -> int:
             return _refuse(_taken(chosen.host, chosen.grpc_port, error, "SERVING_GRPC_PORT"), status=1)
         try:
             hosts = held.enter_context(door.made(Path(held.enter_context(TemporaryDirectory(prefix="slipway-")))))
+            counted = Path(held.enter_context(_in_memory()))
         except OSError as error:
             return _refuse(f"cannot make a socket in a temporary folder: {error}; TMPDIR names a place", status=1)
         address = f"{chosen.host}:{chosen.port}"
         extra = {"address": address, "grpc_port": chosen.grpc_port, "models": ",".join(chosen.models)}
         log.info("serving", extra={**extra, "workers": chosen.workers, "offline": chosen.offline})
-        programs = supervisor.programs(listener, hosts, chosen.workers, offline=chosen.offline)
-        return supervisor.supervise(programs)
+        programs = supervisor.programs(listener, hosts, chosen.workers, counted, offline=chosen.offline)
+        return supervisor.supervise(programs, counted)
 
 
 def _wrong_with_store(chosen: Settings) -> list[str]:
@@ -80,6 +82,13 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = _bind(host, port, socket.SO_REUSEADDR)
     listener.listen(2048)
     return listener
+
+
+def _in_memory() -> "TemporaryDirectory[str]":
+    """Of files in memory where there is such a place: to count in a mapped file may else wait for a disk."""
+    with suppress(OSError):
+        return TemporaryDirectory(prefix="slipway-", dir=SHARED_MEMORY)
+    return TemporaryDirectory(prefix="slipway-")
 
 
 def _bind(host: str, port: int, option: int) -> socket.socket:

@@ -1,5 +1,6 @@
 """A worker's composition root: the only module that names lineup, engine, model loader and transports together."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
@@ -19,8 +20,11 @@ from serving.hosting.hosted import Hosts
 from serving.hurry import Line
 from serving.ledger import Writer
 from serving.lineup import Lineup
+from serving.metrics.answers import Counts
+from serving.metrics.following import Following
 from serving.reads import Reads
-from serving.rest import mlflow, oip, problems, webhook
+from serving.reporter import Reporter
+from serving.rest import metrics, mlflow, oip, problems, webhook
 from serving.rest.context import NameEveryAnswer
 from serving.rest.front import Front
 from serving.rest.openapi import OpenApi
@@ -33,20 +37,23 @@ GRACE_SECONDS = 3
 """How long gRPC calls that run at SIGTERM may still take."""
 
 
-def create(settings: Settings, hosts: Path) -> Front:
+def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Front:
     """An app that answers with what is posted in the store while it runs, over gRPC too.
 
     `hosts`: the socket of the fork server, for versions that need their own library; its folder is the pod's own.
+    `counted`: this process's folder for what it counts, beside those of the others.
     """
     lineup = Lineup(settings.models, coming=True, offline=settings.offline)
     batching = settings.batching
     limits = Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows)
-    engine = Engine(lineup, limits, key_header=settings.candidate.key_header)
+    engine = Engine(lineup, limits, Counts(counted), key_header=settings.candidate.key_header)
+    following = Following(counted)
+    reporter = Reporter(engine, following)
     trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
     draining = partial(drain, seconds=settings.drain_seconds)
     rules = Rules.set_by(settings)
     models = Hosts(hosts, settings.runtime, rules, patience_seconds=settings.load_seconds)
-    loading = Loading(trust.check, models.load, examples.inline_rows, draining)
+    loading = Loading(trust.check, models.load, examples.inline_rows, draining, following)
     fresh = Freshness(lineup, Reads(settings.store), begun=_begun(hosts), limit_seconds=limit(settings.poll_seconds))
 
     @asynccontextmanager
@@ -55,14 +62,19 @@ def create(settings: Settings, hosts: Path) -> Front:
         watcher.start()
         fresh.start()
         writer.start()
-        async with _grpc(engine, settings):
-            yield
+        telling = asyncio.create_task(reporter.run())
+        try:
+            async with _grpc(engine, settings):
+                yield
+        finally:
+            telling.cancel()
         fresh.stop()
         watcher.stop()
         writer.stop()
         engine.close()
 
-    return build(engine, running, _webhooks(settings, hosts), largest_body=settings.largest_body, trials=hosts.parent)
+    largest, more = settings.largest_body, _webhooks(settings, hosts)
+    return build(engine, running, more, largest_body=largest, trials=hosts.parent, reporter=reporter)
 
 
 def _begun(hosts: Path) -> float:
@@ -100,10 +112,11 @@ def build(
     *,
     largest_body: int = 64 << 20,
     trials: Path | None = None,
+    reporter: Reporter | None = None,
 ) -> Front:
     """The app over `engine`, and `more` routes; `running` surrounds its life.
 
-    `trials`: where all workers write what they count.
+    `trials`: where all workers write what they count of trials. Without a `reporter` /metrics speaks for this process.
     """
 
     @asynccontextmanager
@@ -114,12 +127,13 @@ def build(
     app = FastAPIOffline(title="Slipway", version=__version__, lifespan=lifespan)
     app.state.engine = engine
     app.state.trials = trials
-    for router in (mlflow.router, oip.router, *more):
+    app.state.reporter = reporter or Reporter(engine)
+    for router in (mlflow.router, oip.router, metrics.router, *more):
         app.include_router(router)
     problems.install(app)
     # The last one added sees a request first.
     app.add_middleware(problems.Boundary)
-    app.add_middleware(NameEveryAnswer)
+    app.add_middleware(NameEveryAnswer, counts=engine.counts)
     routes: Callable[[], dict[str, Any]] = app.openapi
     app.openapi = OpenApi(routes, engine.lineup)  # type: ignore[method-assign]  # FastAPI's documented way
     # Around the app and not among its middleware: what FastAPI does before that costs a tenth of a small prediction.

@@ -21,6 +21,10 @@ from serving.sample import Sample
 Outcome = Answer | ServingError
 
 
+def _unseen(_rows: int, _requests: int) -> None:
+    """Nobody counts."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Of one batch, and of what may wait for one. A request that is larger by itself goes alone."""
@@ -58,12 +62,27 @@ class Ticket:
 
 
 class Batcher:
-    def __init__(self, predict: Callable[[Rows], Answer], limits: Limits, pool: Executor, *, joins: bool) -> None:
-        """`joins`: may rows of different requests be predicted together? `predict` blocks."""
-        self._predict, self._limits, self._pool, self._joins = predict, limits, pool, joins
+    def __init__(
+        self,
+        predict: Callable[[Rows], Answer],
+        limits: Limits,
+        pool: Executor,
+        *,
+        joins: bool,
+        seen: Callable[[int, int], None] = _unseen,
+    ) -> None:
+        """`joins`: may rows of different requests be predicted together? `predict` blocks.
+
+        `seen` is told how many rows and requests each batch has, in the loop.
+        """
+        self._predict, self._limits, self._pool, self._joins, self._seen = predict, limits, pool, joins, seen
         self._waiting: deque[Ticket] = deque()
         self._waiting_rows = 0
         self._busy = 0
+
+    @property
+    def waiting_rows(self) -> int:
+        return self._waiting_rows
 
     async def submit(self, rows: Rows, call: Call) -> Answer:
         """QueueFull at once; DeadlineExpired, or what the model raises. Cancelling takes the rows out of the queue."""
@@ -96,6 +115,7 @@ class Batcher:
                 _tell(batch, [PredictionFailed()] * len(batch))
                 continue
             self._busy += 1
+            self._seen(sum(ticket.rows.count for ticket in batch), len(batch))
             running.add_done_callback(partial(self._settle, batch))
             return
 

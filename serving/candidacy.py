@@ -68,6 +68,7 @@ class Candidacy:
         except VersionRefused as error:
             retry_seconds = self._attempts.refused(wanted)
             log.error("candidate refused", extra={**extra, "reason": str(error), "retry_seconds": retry_seconds})
+            self._tools.counts.refused(self._name, "syncer")
             self._note(wanted, folder="", refusal=str(error))
         except NotPosted as error:  # the next poll tries again
             log.error("candidate not posted", extra={**extra, "reason": str(error)})

@@ -7,7 +7,8 @@ that block off the event loop.
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +19,7 @@ from weakref import WeakKeyDictionary
 from serving.batcher import Batcher, Call, Limits
 from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull, ServingError
 from serving.lineup import Lineup, Served, Standing
+from serving.metrics.answers import Counts, VersionCounts
 from serving.protocol import PREDICT, Answer, Model, Rows
 from serving.sample import Sample
 from serving.traffic import on_canary
@@ -34,9 +36,17 @@ KEY_HEADER = "x-caller-key"
 
 
 class Engine:
-    def __init__(self, lineup: Lineup, limits: Limits | None = None, *, key_header: str = KEY_HEADER) -> None:
+    def __init__(
+        self,
+        lineup: Lineup,
+        limits: Limits | None = None,
+        counts: Counts | None = None,
+        *,
+        key_header: str = KEY_HEADER,
+    ) -> None:
         """`key_header`: where callers say who they are, in lower case; gRPC's metadata have it too."""
         self.lineup = lineup
+        self.counts = counts or Counts()
         self.key_header = key_header
         self._limits = limits or Limits()
         # A version that nobody serves or asks any more takes its queue with it, and the model.
@@ -61,6 +71,7 @@ class Engine:
         if not served.at_once(rows.count):
             return None
         _check(served, rows, call)
+        self.counted(served).called(rows.count, 1)
         if call.sample is None:
             return _now(served.model, rows, call)
         try:
@@ -98,6 +109,17 @@ class Engine:
         call.sample.answered_body((media_type, body), text, predict=call.predict, queue=call.queue)
         return text
 
+    def counted(self, served: Served | None) -> VersionCounts:
+        """Where to count what is asked of `served`; None: of no version."""
+        return self.counts.nobody if served is None else self.counts.of(served.version.name, served.version.number)
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many rows wait for each model, and bodies that MLflow itself is to read."""
+        found: Counter[str] = Counter()
+        for served, lanes in self._lanes.items():
+            found[served.version.name] += lanes.waiting
+        return found
+
     def close(self) -> None:
         """Takes no more work; what runs is not waited for."""
         self._closed = True
@@ -114,7 +136,7 @@ class Engine:
     def _of(self, served: Served) -> "_Lanes":
         lanes = self._lanes.get(served)
         if lanes is None:
-            lanes = self._lanes[served] = _Lanes(served.model, self._limits)
+            lanes = self._lanes[served] = _Lanes(served.model, self._limits, self.counted(served).called)
             if self._closed:
                 lanes.pool.shutdown(wait=False)
         return lanes
@@ -123,13 +145,17 @@ class Engine:
 class _Lanes:
     """One version's threads, so that none takes another's, and what waits for them."""
 
-    def __init__(self, model: Model, limits: Limits) -> None:
+    def __init__(self, model: Model, limits: Limits, seen: Callable[[int, int], None]) -> None:
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
         limits = limits if model.joins else replace(limits, lanes=THREADS)
-        self.batcher = Batcher(model.predict, limits, self.pool, joins=model.joins)
+        self.batcher = Batcher(model.predict, limits, self.pool, joins=model.joins, seen=seen)
         self.invoked = 0
         """Bodies that MLflow itself reads, waiting or being answered."""
         self._free = asyncio.Semaphore(THREADS)
+
+    @property
+    def waiting(self) -> int:
+        return self.batcher.waiting_rows + self.invoked
 
     async def invoke(self, work: Callable[[], bytes]) -> bytes:
         """In a thread, when one is free: who stops waiting takes the body along."""

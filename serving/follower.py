@@ -164,6 +164,7 @@ class Follower:
         retry_seconds = self._attempts.refused(wanted)
         extra = {"model": self.name, "version": wanted.number, "reason": reason, "retry_seconds": retry_seconds}
         log.error("version refused", extra=extra)
+        self._tools.counts.refused(self.name, "syncer")
         self._put(refusal=Refusal(wanted.number, reason), waiting_for=f"version {wanted.number} was refused: {reason}")
 
     def _post(self, wanted: Version, folder: str, *, seconds: float) -> None:

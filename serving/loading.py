@@ -7,12 +7,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from serving.errors import VersionRefused
 from serving.lineup import Served
+from serving.metrics.following import Following
 from serving.protocol import Model, Version
 from serving.trust import Found
 
@@ -48,6 +49,7 @@ class Loading:
     inline_rows: Callable[[Model], int]
     drain: Callable[[Model], None] = lambda _: None
     """For a version that was swapped out: what hangs in it must not keep it for ever."""
+    counts: Following = field(default_factory=Following)
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Slot:
     """`served` is what the slot has; `failure` why it does not have what is wanted."""
 
     def __init__(self, name: str, what: str, loading: Loading, run: Run) -> None:
-        """`what`: the slot's name, for the log."""
+        """`what`: the slot's name, production or candidate."""
         self.served: Served | None = None
         self.failure: Failure | None = None
         self._name, self._what, self._loading, self._run = name, what, loading, run
@@ -139,7 +141,9 @@ class Slot:
         old, self.served, self.failure = self.served, found, None
         extra = {"model": self._name, "version": found.version.number, "runtime": found.model.runtime}
         previous = old.version.number if old else None
-        log.info(f"{self._what} swapped", extra={**extra, "seconds": round(seconds, 3), "previous": previous})
+        self._loading.counts.swapped(self._name, self._what, seconds=seconds)
+        event = "candidate swapped" if self._what == "candidate" else "model swapped"
+        log.info(event, extra={**extra, "seconds": round(seconds, 3), "previous": previous})
         if old is not None:
             self._loading.drain(old.model)
 
@@ -150,3 +154,4 @@ class Slot:
         self.failure = Failure(version, reason, times, time.monotonic() + wait)
         extra = {"model": self._name, "version": version.number, "reason": reason, "retry_seconds": wait}
         log.error("version refused", extra=extra)
+        self._loading.counts.refused(self._name, "worker")

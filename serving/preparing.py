@@ -5,10 +5,11 @@ The same for Production and for a candidate. Runs in the syncer.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from serving.errors import VersionRefused
+from serving.metrics.following import Following
 from serving.posted import Board
 from serving.protocol import Registry, Version
 from serving.store import Store
@@ -27,6 +28,7 @@ class Tools:
     attempt: Callable[[Path], None]
     trust: Trust
     clock: Callable[[], float] = time.monotonic
+    counts: Following = field(default_factory=Following)
 
 
 def prepare(tools: Tools, wanted: Version) -> str:

@@ -13,8 +13,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from serving.lifeline import FLAG
+from serving.metrics.block import process_folder
+from serving.metrics.processes import Programs
 
 log = logging.getLogger(__name__)
 
@@ -45,31 +48,41 @@ class Program:
         return [sys.executable, "-m", self.module, *self.arguments, FLAG, str(lifeline)]
 
 
-def fork_server(hosts: socket.socket) -> Program:
-    """`hosts`: the socket, bound to a path and listening, that leads to it."""
-    door = hosts.fileno()
-    return Program("fork server", "serving.hosting.forkserver", ("--hosts", str(door)), (door,), ONE_THREAD)
+def fork_server(hosts: socket.socket, counted: Path | None = None) -> Program:
+    """`hosts`: the socket, bound to a path and listening, that leads to it. `counted`: as of `programs`."""
+    door, name = hosts.fileno(), "fork server"
+    arguments = ("--hosts", str(door), *_counting(counted, name))
+    return Program(name, "serving.hosting.forkserver", arguments, (door,), ONE_THREAD)
 
 
-def programs(listener: socket.socket, hosts: socket.socket, workers: int, *, offline: bool = False) -> list[Program]:
-    """`hosts`: as for `fork_server`. `offline`: nobody follows the registry."""
+def programs(
+    listener: socket.socket, hosts: socket.socket, workers: int, counted: Path | None = None, *, offline: bool = False
+) -> list[Program]:
+    """`hosts`: as for `fork_server`. `counted`: the folder in which each process has one for what it counts.
+
+    `offline`: nobody follows the registry.
+    """
     shared, path = listener.fileno(), hosts.getsockname()
-    each = [
-        Program(f"worker {number}", "serving.worker", ("--listen", str(shared), "--hosts", path), (shared,))
-        for number in range(1, workers + 1)
-    ]
-    syncers = [] if offline else [Program("syncer", "serving.syncer", ("--hosts", path))]
-    return [fork_server(hosts), *syncers, *each]  # the fork server first, for it imports longest
+    names = [f"worker {number}" for number in range(1, workers + 1)]
+    answering = ("--listen", str(shared), "--hosts", path)
+    each = [Program(name, "serving.worker", (*answering, *_counting(counted, name)), (shared,)) for name in names]
+    following = ("--hosts", path, *_counting(counted, "syncer"))
+    syncers = [] if offline else [Program("syncer", "serving.syncer", following)]
+    return [fork_server(hosts, counted), *syncers, *each]  # the fork server first, for it imports longest
 
 
-def supervise(children: list[Program]) -> int:
-    """Until SIGTERM or SIGINT; 0 when every child ended by itself then."""
-    return asyncio.run(_Supervisor(children).run())
+def _counting(counted: Path | None, name: str) -> tuple[str, ...]:
+    return () if counted is None else ("--counted", str(process_folder(counted, name)))
+
+
+def supervise(children: list[Program], counted: Path | None = None) -> int:
+    """Until SIGTERM or SIGINT; 0 when every child ended by itself then. `counted`: as of `programs`."""
+    return asyncio.run(_Supervisor(children, Programs(counted)).run())
 
 
 class _Supervisor:
-    def __init__(self, children: list[Program]) -> None:
-        self._programs = children
+    def __init__(self, children: list[Program], counts: Programs) -> None:
+        self._programs, self._counts = children, counts
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
         self._lifeline, self._held = os.pipe()
@@ -104,6 +117,7 @@ class _Supervisor:
             self._running.pop(program.name, None)
             if self._stopping.is_set():
                 return
+            self._counts.died(program.name)
             deaths = 1 if time.monotonic() - began > STEADY_SECONDS else deaths + 1
             wait = 0 if deaths == 1 else min(2 ** (deaths - 2), LONGEST_WAIT_SECONDS)
             extra = {"program": program.name, "status": status, "again_in_seconds": wait}
@@ -117,6 +131,7 @@ class _Supervisor:
             env={**program.environment, **os.environ},
         )
         self._running[program.name] = process
+        self._counts.started(program.name, process.pid)
         log.debug("started", extra={"program": program.name, "pid": process.pid})
         if self._stopping.is_set():  # it was asked to stop while this one was being started
             with suppress(ProcessLookupError):

@@ -93,12 +93,13 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m serving.syncer")
     parser.add_argument("--hosts", type=Path, required=True, help="the fork server's socket")
+    parser.add_argument("--counted", type=Path, help="folder of what this process counts")
     parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
     words = parser.parse_args()
     chosen = settings.read()
     logs.configure(chosen.log_level, sys.stderr)
     lifeline.end_with_parent(sys.argv)
-    syncer, judge = _composed(chosen, words.hosts)
+    syncer, judge = _composed(chosen, words.hosts, words.counted)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -109,11 +110,13 @@ def main() -> None:
     judge.stop()
 
 
-def _composed(chosen: "Settings", hosts: Path) -> "tuple[Syncer, Judge]":
-    """`hosts`: the fork server's socket; its folder is the pod's own."""
+def _composed(chosen: "Settings", hosts: Path, counted: Path | None) -> "tuple[Syncer, Judge]":
+    """`hosts`: the fork server's socket; its folder is the pod's own. `counted`: this process's, for what it counts."""
     from serving.admission.rules import Rules
+    from serving.counted import Counted
     from serving.hosting.hosted import Hosts
     from serving.judge import Judge
+    from serving.metrics.following import Following
     from serving.posted import Board
     from serving.registry import MlflowRegistry
     from serving.store import Bounds, Store
@@ -125,7 +128,9 @@ def _composed(chosen: "Settings", hosts: Path) -> "tuple[Syncer, Judge]":
     board, trust = Board(chosen.models, store.folder), Trust(chosen.trust, chosen.trust_keys)
     rules, patience = Rules.set_by(chosen), chosen.load_seconds
     attempt = Hosts(hosts, chosen.runtime, rules, patience_seconds=patience).attempt
-    tools = Tools(MlflowRegistry(chosen.tracking_uri), store, board, attempt, trust)
+    following = Following(counted)
+    registry = Counted(MlflowRegistry(chosen.tracking_uri), following)
+    tools = Tools(registry, store, board, attempt, trust, counts=following)
     said = chosen.candidate
     judge = Judge(board, hosts.parent, Limits(said.max_error_rate, said.max_p99_ratio, said.min_requests))
     return Syncer(tools, poll_seconds=chosen.poll_seconds), judge

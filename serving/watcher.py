@@ -49,7 +49,7 @@ class Watcher:
         self._postings: dict[str, Posting] = {}
         runs = run or (in_turn(), in_turn())
         self._slots = {
-            name: Slots(Slot(name, "model", loading, runs[0]), Slot(name, "candidate", loading, runs[1]))
+            name: Slots(Slot(name, "production", loading, runs[0]), Slot(name, "candidate", loading, runs[1]))
             for name in lineup.names
         }
         self._stopping = threading.Event()

@@ -25,6 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.worker", description=__doc__)
     parser.add_argument("--listen", type=int, required=True, help="file descriptor of the listening socket")
     parser.add_argument("--hosts", type=Path, required=True, help="the fork server's socket")
+    parser.add_argument("--counted", type=Path, help="folder of what this process counts")
     parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
     words = parser.parse_args()
     load_dotenv(".env")
@@ -37,7 +38,7 @@ def main() -> int:
     from serving.app import create
 
     config = uvicorn.Config(
-        create(chosen, words.hosts),
+        create(chosen, words.hosts, words.counted),
         log_config=None,
         access_log=False,
         server_header=False,

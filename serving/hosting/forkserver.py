@@ -16,12 +16,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from dotenv import load_dotenv
 
 from serving import lifeline, logs, settings
 from serving.hosting import messages
 from serving.hosting.messages import Ended
+from serving.metrics.processes import Hosts
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ PAUSE_SECONDS = 0.1
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.hosting.forkserver")
     parser.add_argument("--hosts", type=int, required=True, help="file descriptor of the listening socket")
+    parser.add_argument("--counted", type=Path, help="folder of what this process counts")
     parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
     words = parser.parse_args()
     load_dotenv(".env")
@@ -47,14 +50,16 @@ def main() -> int:
     # What is here now is shared with every host for as long as nobody writes to it; collecting would.
     gc.collect()
     gc.freeze()
-    ForkServer(socket.socket(fileno=words.hosts), words.lifeline, host.run).serve()
+    ForkServer(socket.socket(fileno=words.hosts), words.lifeline, host.run, Hosts(words.counted)).serve()
     return 0
 
 
 class ForkServer:
-    def __init__(self, listener: socket.socket, parent: int | None, run: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, listener: socket.socket, parent: int | None, run: Callable[[socket.socket], None], counts: Hosts
+    ) -> None:
         """`run` is a host's whole life, on its connection; `parent` a pipe that ends with whoever started us."""
-        self._listener, self._run = listener, run
+        self._listener, self._run, self._counts = listener, run, counts
         self._hosts: dict[int, socket.socket] = {}
         self._ending = False
         # Signals write into it, so that one wait sees them as well.
@@ -108,6 +113,7 @@ class ForkServer:
                 os.setpgid(pid, pid)
             self._hosts[pid] = connection
             self._waiting.register(connection, 0)  # nothing but that the other side is closed
+            self._counts.started(self._hosts)
             return
         try:
             # A group of its own: what the model starts ends with it, and a signal to ours is none to it.
@@ -133,6 +139,9 @@ class ForkServer:
                 return
             _kill(pid)
             connection = self._hosts.pop(pid)
+            if status and not _closed(connection):
+                self._counts.died()
+            self._counts.run(self._hosts)
             with suppress(KeyError):  # nobody was there any more
                 self._waiting.unregister(connection)
             with connection, suppress(OSError):  # nobody may be listening any more
@@ -154,6 +163,13 @@ class ForkServer:
             self._reap()
         for pid in self._hosts:
             _kill(pid)
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Is nobody at its other end any more?"""
+    looking = select.poll()
+    looking.register(connection, 0)
+    return bool(looking.poll(0))
 
 
 def _kill(host: int) -> None:

@@ -12,6 +12,7 @@ from serving.errors import FollowFailed, ServingError
 from serving.metrics.shapes import Axis, Computed, Group, Kind, Metric, axis
 
 OK, GONE, INTERNAL, OTHER = "ok", "caller-gone", "internal-error", "other"
+SLOTS = ("production", "candidate")
 PHASES = ("queue", "decode", "predict", "encode", "total")
 
 SECONDS = (
@@ -107,7 +108,12 @@ FOLLOWING = Group(
             "How often is a version refused, by the syncer before it is posted or by a worker after?",
             (axis("by", ("syncer", "worker")),),
         ),
-        Metric("slipway_swaps_total", "counter", "How often do workers take another version?"),
+        Metric(
+            "slipway_swaps_total",
+            "counter",
+            "How often do workers take another version, and into which slot?",
+            (axis("slot", SLOTS),),
+        ),
         Metric("slipway_load_seconds", "histogram", "How long do workers take to load one?", (), LONG_SECONDS),
     ),
     ("read",),
@@ -148,9 +154,32 @@ QUEUE = Computed("slipway_queue_rows", "gauge", "How many rows wait for the mode
 STALE = Computed(
     "slipway_stale",
     "gauge",
-    "Does the last known version answer because the registry is out of reach (1)?",
+    "Does the last known version answer because the registry cannot be read (1)?",
     ("model",),
     merge="max",
+)
+OF_TRIAL = ("model", "version", "of")
+"""`version`: the candidate's. `of`: whom the figure is about, the candidate or the Production version beside it."""
+CANDIDATE = Computed(
+    "slipway_candidate",
+    "gauge",
+    "Which version is tried, and in how many workers is it loading, running, out or refused?",
+    ("model", "version", "state"),
+)
+TRIED = Computed("slipway_candidate_requests", "gauge", "How many requests is the trial about so far?", OF_TRIAL)
+TRIED_ERRORS = Computed("slipway_candidate_errors", "gauge", "How many of them failed?", OF_TRIAL)
+TRIED_P99 = Computed(
+    "slipway_candidate_p99_seconds",
+    "gauge",
+    "What did the slowest hundredth of them take, in the worker where it took longest?",
+    OF_TRIAL,
+    merge="max",
+)
+COMPARED = Computed(
+    "slipway_candidate_comparisons",
+    "gauge",
+    "How often did candidate and Production agree on the same rows, or not, and how many copies were dropped?",
+    ("model", "version", "outcome"),
 )
 AGE = Computed(
     "slipway_registry_age_seconds",
@@ -165,7 +194,10 @@ MEMORY = Computed(
 )
 BUILD = Computed("slipway_build_info", "gauge", "Which Slipway is this?", ("release",), merge="max")
 
-OF_WORKERS = {each.name: each for each in (LINEUP, ANSWERING, QUEUE, STALE)}
+OF_WORKERS = {
+    each.name: each
+    for each in (LINEUP, ANSWERING, QUEUE, STALE, CANDIDATE, TRIED, TRIED_ERRORS, TRIED_P99, COMPARED)
+}
 COMPUTED = (*OF_WORKERS.values(), AGE, RUNNING, CPU, MEMORY, BUILD)
 
 

@@ -17,10 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.engine import Engine
 from serving.lineup import Served
+from serving.metrics.answers import Counts
+from serving.metrics.declared import OK, Route
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
+CODE = "code"
+"""Under which the state of a request's scope holds the code of the problem that answers it."""
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -56,8 +60,8 @@ def request_id(scope: MutableMapping[str, Any]) -> str:
 
 
 class NameEveryAnswer:
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, counts: Counts) -> None:
+        self._app, self._counts = app, counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,6 +74,8 @@ class NameEveryAnswer:
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _name(MutableHeaders(scope=message), state)
+                # Of no version: what is asked about one is not asked of it.
+                self._counts.nobody.ended(Route.OTHER_HTTP, state.get(CODE, OK))
                 _trace(scope, status=message["status"], seconds=time.perf_counter() - began)
             await send(message)
 

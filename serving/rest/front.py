@@ -7,6 +7,7 @@ the app behind this one, whose middleware does for them what is done here.
 import itertools
 import logging
 import os
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import lru_cache, partial
@@ -19,9 +20,10 @@ from serving.engine import Engine
 from serving.errors import ServingError
 from serving.inference import served_soon
 from serving.lineup import Served
+from serving.metrics.declared import GONE, INTERNAL, Route
 from serving.protocol import JSON
 from serving.rest import infer, lines, mlflow, problems
-from serving.rest.context import REQUEST_ID, sane
+from serving.rest.context import CODE, REQUEST_ID, sane
 from serving.rest.wire import TIMEOUT, Asked, CallerGone, deadline, timing
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ Names = tuple[tuple[bytes, bytes], ...]
 Content = tuple[bytes, bytes, Names]
 """Body, content type, and what headers it needs besides."""
 Lines = AsyncGenerator[bytes, None]
+How = Callable[[Asked], Awaitable[Content | Lines]]
 
 
 class Front:
@@ -45,37 +48,43 @@ class Front:
         self._key_header = engine.key_header.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        how = self._way(scope["path"]) if scope["type"] == "http" else None
-        if how is None:
+        way = self._way(scope["path"]) if scope["type"] == "http" else None
+        if way is None:
             await self._app(scope, receive, send)
             return
+        route, how = way
         headers = dict(scope["headers"])
         name = sane(headers.get(_ID)) or f"{_PREFIX}{next(_numbers):x}"
         scope.setdefault("state", {})["request_id"] = name
-        asked = Asked(scope, receive, headers, name, self._largest_body)
+        asked = Asked(scope, receive, headers, name, self._largest_body, route)
         try:
             await self._answer(asked, how, send)
+            return
         except HTTPException as error:
-            await problems.refused(scope, error)(scope, receive, send)
+            problem = problems.refused(scope, error)
         except ServingError as error:
             if asked.call.sample is not None:
                 asked.call.sample.refused(error)
-            await problems.answer(scope, error, self._names(asked.served))(scope, receive, send)
+            problem = problems.answer(scope, error, self._names(asked.served))
         except CallerGone:
+            self._engine.counted(asked.served).ended(asked.route, GONE)
             log.debug("caller hung up", extra={"request_id": name})
+            return
         except Exception as error:  # noqa: BLE001 - the boundary: see problems.Boundary
-            await problems.crashed(scope, error)(scope, receive, send)
+            problem = problems.crashed(scope, error)
+        self._engine.counted(asked.served).ended(asked.route, scope["state"][CODE])
+        await problem(scope, receive, send)
 
-    def _way(self, path: str) -> Callable[[Asked], Awaitable[Content | Lines]] | None:
+    def _way(self, path: str) -> tuple[Route, How] | None:
         if path == "/invocations":
-            return self._score
+            return Route.INVOCATIONS, self._score
         if path.startswith("/v2/models/") and path.endswith("/infer"):
-            return self._infer
+            return Route.INFER, self._infer
         if path.startswith("/v1/models/") and path.endswith("/invocations"):
-            return self._score
+            return Route.INVOCATIONS, self._score
         return None
 
-    async def _answer(self, asked: Asked, how: Callable[[Asked], Awaitable[Content | Lines]], send: Send) -> None:
+    async def _answer(self, asked: Asked, how: How, send: Send) -> None:
         if asked.scope["method"] != "POST":
             raise HTTPException(405, headers={"allow": "POST"})
         if TIMEOUT in asked.headers:
@@ -85,11 +94,15 @@ class Front:
             await self._stream(asked, content, send)
             return
         body, media_type, extra = content
+        call = asked.call
+        phases = (call.queue, call.decode, call.predict, call.encode, time.perf_counter() - asked.began)
+        # Before it is sent: who has the answer finds it counted.
+        self._engine.counted(asked.served).answered(asked.route, phases)
         headers = [
             (b"content-type", media_type),
             (b"content-length", b"%d" % len(body)),
             (_ID, asked.name.encode()),
-            (b"server-timing", timing(asked.call)),
+            (b"server-timing", timing(call)),
             *self._names(asked.served),
             *extra,
         ]
@@ -107,6 +120,7 @@ class Front:
         content_type = asked.headers.get(b"content-type", b"")
         if content_type != b"application/json":
             if content_type.partition(b";")[0].strip().lower() == _LINES:
+                asked.route = Route.LINES
                 return lines.stream(self._engine, served, asked.chunks(), asked.call)
             media_type = mlflow.media_type_of(content_type.decode("latin-1"))
         body = await asked.body()
@@ -138,6 +152,7 @@ class Front:
 
     async def _stream(self, asked: Asked, pieces: Lines, send: Send) -> None:
         headers = [(b"content-type", _LINES), (_ID, asked.name.encode()), *self._names(asked.served)]
+        counts = self._engine.counted(asked.served)
         async with aclosing(pieces):
             first = await anext(pieces, b"")  # what fails before anything is out can still have a status of its own
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -146,8 +161,10 @@ class Front:
                 async for piece in pieces:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             except Exception as error:  # noqa: BLE001 - half an answer is out; that it has no end tells the caller
+                counts.ended(Route.LINES, GONE if isinstance(error, CallerGone) else INTERNAL)
                 log.warning("stream broken", extra={"request_id": asked.name, "cause": logs.where(error)})
                 return
+        counts.ended(Route.LINES)
         await send({"type": "http.response.body", "body": b""})
 
     def _key(self, asked: Asked) -> bytes:

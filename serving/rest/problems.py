@@ -27,7 +27,7 @@ from serving.errors import (
     UnsupportedEncoding,
     UnsupportedMedia,
 )
-from serving.rest.context import REQUEST_ID, request_id
+from serving.rest.context import CODE, REQUEST_ID, request_id
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ async def _validation_error(request: Request, _error: RequestValidationError) ->
 def problem(
     scope: Scope, status: int, code: str, sentence: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
+    scope["state"][CODE] = code
     content = {
         "type": f"urn:slipway:problem:{code}",
         "title": code.replace("-", " ").capitalize(),

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope
 from serving.engine import Call
 from serving.errors import DeadlineExpired, InvalidInput, TooLarge, UnsupportedEncoding
 from serving.lineup import Served
+from serving.metrics.declared import Route
 
 ENCODING = b"content-encoding"
 UNPACKED = {b"", b"identity"}
@@ -37,8 +38,10 @@ class Asked:
     headers: dict[bytes, bytes]
     name: str
     largest_body: int
+    route: Route
     served: Served | None = None
     call: Call = field(default_factory=Call)
+    began: float = field(default_factory=time.perf_counter)
 
     async def body(self) -> bytes:
         """Whole, and unpacked. TooLarge, before it is read where its length says so; CallerGone; as `unpacked`."""

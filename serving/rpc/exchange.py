@@ -1,4 +1,4 @@
-"""One call: its id, its deadline, and the version that answers it.
+"""One call: its id, its deadline, the version that answers it, and how it is counted.
 
 The trailers of every answer name the id; those of a refusal the version as well, which an answer has in its message.
 """
@@ -13,8 +13,9 @@ from typing import Any
 
 import grpc
 
-from serving.engine import Call
+from serving.engine import Call, Engine
 from serving.lineup import Served
+from serving.metrics.declared import OK, ROUTES, Route
 
 REQUEST_ID = "x-request-id"
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -25,18 +26,55 @@ _numbers = itertools.count()
 Context = grpc.aio.ServicerContext[Any, Any]
 Trailers = tuple[tuple[str, str], ...]
 
+_ROUTES = {name: Route(place) for place, (protocol, name) in enumerate(ROUTES) if protocol == "grpc"}
+
+
+def route_of(method: str) -> Route:
+    return _ROUTES.get(method, Route.OTHER_GRPC)
+
+
+class Question:
+    """What is counted as one request: a call, or a message of a stream whose messages are each answered."""
+
+    __slots__ = ("_began", "_engine", "_route", "call", "served")
+
+    def __init__(self, engine: Engine, route: Route) -> None:
+        self._engine, self._route = engine, route
+        self._began = time.perf_counter()
+        self.served: Served | None = None
+        self.call: Call | None = None
+        """Its clock, where it has one: an answer in several parts has not."""
+
+    def ended(self, code: str = OK) -> None:
+        # What is asked about a version is not asked of it.
+        counts = self._engine.counted(None if self._route is Route.OTHER_GRPC else self.served)
+        call = self.call
+        if call is None or code != OK:
+            counts.ended(self._route, code)
+            return
+        total = time.perf_counter() - self._began
+        counts.answered(self._route, (call.queue, call.decode, call.predict, call.encode, total))
+
 
 class Exchange:
-    __slots__ = ("_served", "context", "request_id")
+    __slots__ = ("_engine", "_route", "_served", "context", "in_messages", "question", "request_id")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, engine: Engine, route: Route) -> None:
         self.context = context
         self.request_id = _request_id(context.invocation_metadata() or ())
         self._served: Served | None = None
+        self._engine, self._route = engine, route
+        self.question = Question(engine, route)
+        self.in_messages = False
+        """Are its messages counted, and not the call?"""
+
+    def message(self) -> Question:
+        self.in_messages = True
+        return Question(self._engine, self._route)
 
     def answered_by(self, served: Served) -> None:
         """From here on a refusal names this version."""
-        self._served = served
+        self._served = self.question.served = served
         self.context.set_trailing_metadata(((REQUEST_ID, self.request_id),))
 
     def call(self, before: Call | None = None) -> Call:

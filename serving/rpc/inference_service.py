@@ -2,6 +2,7 @@
 
 # ruff: noqa: N802 - the methods have the protocol's names
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -13,11 +14,11 @@ from serving.interface import TensorInfo
 from serving.lineup import Served
 from serving.protocol import Rows
 from serving.rpc.codec import params_of, response_of, tensors_of
-from serving.rpc.exchange import Exchange
+from serving.rpc.exchange import Exchange, Question
 from serving.rpc.generated import open_inference_pb2 as pb
 from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceServicer
 from serving.rpc.ordered import ordered
-from serving.rpc.status import answers, sentence, streams
+from serving.rpc.status import answers, code_of, sentence, streams
 
 Params = dict[str, object] | None
 _Info = pb.ModelMetadataResponse.TensorMetadata
@@ -26,7 +27,7 @@ _Info = pb.ModelMetadataResponse.TensorMetadata
 class InferenceService(GRPCInferenceServiceServicer):
     def __init__(self, engine: Engine, *, ahead: int) -> None:
         """`ahead`: of one stream, how many messages are worked on at a time."""
-        self._engine, self._ahead = engine, ahead
+        self.engine, self._ahead = engine, ahead
 
     @answers
     async def ServerLive(self, _request: pb.ServerLiveRequest, _exchange: Exchange) -> pb.ServerLiveResponse:
@@ -34,12 +35,12 @@ class InferenceService(GRPCInferenceServiceServicer):
 
     @answers
     async def ServerReady(self, _request: pb.ServerReadyRequest, _exchange: Exchange) -> pb.ServerReadyResponse:
-        return pb.ServerReadyResponse(ready=all(standing.served is not None for standing in self._engine.lineup))
+        return pb.ServerReadyResponse(ready=all(standing.served is not None for standing in self.engine.lineup))
 
     @answers
     async def ModelReady(self, request: pb.ModelReadyRequest, exchange: Exchange) -> pb.ModelReadyResponse:
         try:
-            exchange.answered_by(served_as(self._engine.lineup, request.name, request.version))
+            exchange.answered_by(served_as(self.engine.lineup, request.name, request.version))
         except NotReady:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
@@ -52,7 +53,7 @@ class InferenceService(GRPCInferenceServiceServicer):
 
     @answers
     async def ModelMetadata(self, request: pb.ModelMetadataRequest, exchange: Exchange) -> pb.ModelMetadataResponse:
-        served = await served_soon(self._engine.lineup, request.name, request.version)
+        served = await served_soon(self.engine.lineup, request.name, request.version)
         exchange.answered_by(served)
         return pb.ModelMetadataResponse(
             name=served.version.name,
@@ -64,16 +65,20 @@ class InferenceService(GRPCInferenceServiceServicer):
 
     @answers
     async def ModelInfer(self, request: pb.ModelInferRequest, exchange: Exchange) -> pb.ModelInferResponse:
-        return await infer(self._engine, request, exchange)
+        return await infer(self.engine, request, exchange, exchange.question)
 
     @streams
     async def ModelStreamInfer(
         self, requests: AsyncIterator[pb.ModelInferRequest], exchange: Exchange
     ) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
         async def one(request: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
+            question = exchange.message()
             try:
-                answer = pb.ModelStreamInferResponse(infer_response=await infer(self._engine, request, exchange))
+                response = await infer(self.engine, request, exchange, question)
+                answer = pb.ModelStreamInferResponse(infer_response=response)
+                question.ended()
             except Exception as error:  # noqa: BLE001 - a boundary of its own: the stream goes on
+                question.ended(code_of(error))
                 answer = pb.ModelStreamInferResponse(error_message=sentence(error, exchange.request_id))
                 answer.infer_response.id = request.id
             # Every request has one answer, so each is the last one of its request.
@@ -85,13 +90,21 @@ class InferenceService(GRPCInferenceServiceServicer):
                 yield answer
 
 
-async def infer(engine: Engine, request: pb.ModelInferRequest, exchange: Exchange) -> pb.ModelInferResponse:
+async def infer(
+    engine: Engine, request: pb.ModelInferRequest, exchange: Exchange, question: Question
+) -> pb.ModelInferResponse:
     """The answer to one message; raw when its inputs were, as Triton's always are. Errors as ServingError."""
     call = exchange.call()
     served = await answerer(engine, request, exchange, call)
+    question.served, question.call = served, call
+    began = time.perf_counter()
     rows = read(served, request, params_of(request), call)
+    call.decode = time.perf_counter() - began
     outputs = await ask(engine, served, rows, [each.name for each in request.outputs], call)
-    return response_of(served, request.id, outputs, raw=bool(request.raw_input_contents))
+    began = time.perf_counter()
+    response = response_of(served, request.id, outputs, raw=bool(request.raw_input_contents))
+    call.encode = time.perf_counter() - began
+    return response
 
 
 async def answerer(engine: Engine, request: pb.ModelInferRequest, exchange: Exchange, call: Call) -> Served:

@@ -24,11 +24,11 @@ ROWS_PER_CHUNK = 256
 class PredictionsService(PredictionsServicer):
     def __init__(self, engine: Engine, *, most_rows: int) -> None:
         """`most_rows`: of one PredictCollect, whose answer is kept until the last one came."""
-        self._engine, self._most_rows = engine, most_rows
+        self.engine, self._most_rows = engine, most_rows
 
     @answers
     async def Predict(self, request: pb.PredictRequest, exchange: Exchange) -> pb.PredictResponse:
-        return pb.PredictResponse(infer=await infer(self._engine, request.infer, exchange))
+        return pb.PredictResponse(infer=await infer(self.engine, request.infer, exchange, exchange.question))
 
     @streams
     async def PredictStream(
@@ -36,14 +36,14 @@ class PredictionsService(PredictionsServicer):
     ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
         asked = request.infer
         call = exchange.call()
-        served = await answerer(self._engine, asked, exchange, call)
+        served = await answerer(self.engine, asked, exchange, call)
         rows = read(served, asked, params_of(asked), call)
         wanted, raw = [each.name for each in asked.outputs], bool(asked.raw_input_contents)
         size = request.rows_per_chunk or ROWS_PER_CHUNK
         if call.sample is not None:  # its parts are asked for, which are not to be read anew
             call.sample.question = None
         for first in range(0, rows.count, size):
-            outputs = await ask(self._engine, served, _part(rows, first, size), wanted, exchange.call(call))
+            outputs = await ask(self.engine, served, _part(rows, first, size), wanted, exchange.call(call))
             response = response_of(served, asked.id, outputs, raw=raw)
             yield pb.PredictStreamResponse(infer=response, first_row=first)
 
@@ -58,13 +58,13 @@ class PredictionsService(PredictionsServicer):
             if asked is None or served is None:
                 asked = request.infer
                 call = exchange.call()
-                served = await answerer(self._engine, asked, exchange, call)
+                served = await answerer(self.engine, asked, exchange, call)
                 params, wanted = params_of(asked), [each.name for each in asked.outputs]
             rows = read(served, request.infer, params, call)
             count += rows.count
             if count > self._most_rows:
                 raise TooLarge(f"one PredictCollect takes {self._most_rows} rows")
-            parts.append(await ask(self._engine, served, rows, wanted, exchange.call(call)))
+            parts.append(await ask(self.engine, served, rows, wanted, exchange.call(call)))
         if asked is None or served is None:
             raise InvalidInput("the stream ended before the first message")
         raw = bool(asked.raw_input_contents)

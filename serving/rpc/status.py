@@ -4,14 +4,16 @@ Trailers carry the request id, the version that was to answer, and the error's c
 """
 
 import logging
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import wraps
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from grpc import StatusCode
 
 from serving import logs
+from serving.engine import Engine
 from serving.errors import (
     Busy,
     CallerError,
@@ -22,12 +24,12 @@ from serving.errors import (
     UnknownModel,
     UnknownVersion,
 )
-from serving.rpc.exchange import Context, Exchange
+from serving.metrics.declared import GONE, INTERNAL
+from serving.rpc.exchange import Context, Exchange, route_of
 
 log = logging.getLogger(__name__)
 
 ERROR_CODE = "x-error-code"
-INTERNAL = "internal-error"
 UNEXPECTED = "something went wrong here; the log has the cause"
 
 STATUS: dict[type[ServingError], StatusCode] = {
@@ -41,7 +43,13 @@ STATUS: dict[type[ServingError], StatusCode] = {
     Busy: StatusCode.UNAVAILABLE,
 }
 
-Servicer = TypeVar("Servicer")
+
+class OfEngine(Protocol):
+    @property
+    def engine(self) -> Engine: ...
+
+
+Servicer = TypeVar("Servicer", bound=OfEngine)
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
@@ -49,6 +57,10 @@ Response = TypeVar("Response")
 def status_of(kind: type[ServingError]) -> StatusCode:
     """Of the nearest ancestor in the table."""
     return next(STATUS[each] for each in kind.__mro__ if each in STATUS)
+
+
+def code_of(error: Exception) -> str:
+    return error.code if isinstance(error, ServingError) else INTERNAL
 
 
 def sentence(error: Exception, request_id: str) -> str:
@@ -68,13 +80,20 @@ def answers(
 ) -> Callable[[Servicer, Request, Context], Awaitable[Response]]:
     """A method with one answer, whose errors become statuses."""
 
+    route = route_of(method.__name__)
+
     @wraps(method)
     async def answer(self: Servicer, request: Request, context: Context) -> Response:
-        exchange = Exchange(context)
+        exchange = Exchange(context, self.engine, route)
         try:
-            return await method(self, request, exchange)
+            response = await method(self, request, exchange)
+        except CancelledError:
+            exchange.question.ended(_why_cancelled(context))
+            raise
         except Exception as error:  # noqa: BLE001 - the boundary
             await _refuse(exchange, error)
+        exchange.question.ended()
+        return response
 
     return answer
 
@@ -84,22 +103,35 @@ def streams(
 ) -> Callable[[Servicer, Request, Context], AsyncIterator[Response]]:
     """A method that answers with a stream, which an error ends."""
 
+    route = route_of(method.__name__)
+
     @wraps(method)
     async def answer(self: Servicer, request: Request, context: Context) -> AsyncIterator[Response]:
-        exchange = Exchange(context)
+        exchange = Exchange(context, self.engine, route)
         try:
             async with aclosing(method(self, request, exchange)) as parts:
                 async for each in parts:
                     yield each
+        except (CancelledError, GeneratorExit):
+            exchange.question.ended(_why_cancelled(context))
+            raise
         except Exception as error:  # noqa: BLE001 - the boundary
             await _refuse(exchange, error)
+        if not exchange.in_messages:
+            exchange.question.ended()
 
     return answer
 
 
+def _why_cancelled(context: Context) -> str:
+    """gRPC cancels what its caller does not wait for any more, and what is past its deadline."""
+    remaining = context.time_remaining()
+    return DeadlineExpired.code if remaining is not None and remaining <= 0 else GONE
+
+
 async def _refuse(exchange: Exchange, error: Exception) -> NoReturn:
     told = sentence(error, exchange.request_id)
-    status, code = StatusCode.INTERNAL, INTERNAL
-    if isinstance(error, ServingError):
-        status, code = status_of(type(error)), error.code
+    status = status_of(type(error)) if isinstance(error, ServingError) else StatusCode.INTERNAL
+    code = code_of(error)
+    exchange.question.ended(code)
     await exchange.context.abort(status, told, exchange.trailers((ERROR_CODE, code)))

@@ -43,6 +43,11 @@ class Forking:
     let_go: Callable[[], None]
     """What its parent's end does."""
 
+    @property
+    def counted(self) -> Path:
+        """The folder of what it counts."""
+        return self.door.parent / "fork-server"
+
     def hosts(self) -> set[int]:
         return {each.pid for each in psutil.Process(self.process.pid).children() if alive(each)}
 
@@ -65,6 +70,7 @@ def new_fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
                 listener.bind(str(door))
                 listener.listen()
                 command = [sys.executable, "-m", "serving.hosting.forkserver", "--hosts", str(listener.fileno())]
+                command += ["--counted", str(door.parent / "fork-server")]
                 process = subprocess.Popen(
                     [*command, FLAG, str(ending)],
                     env=ENVIRONMENT,

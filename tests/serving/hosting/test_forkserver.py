@@ -8,9 +8,11 @@ import pytest
 
 from serving.errors import PredictionFailed, VersionRefused
 from serving.hosting.hosted import Hosts
+from serving.metrics import exposition, merged, now
 from tests.servers import eventually
 from tests.serving.hosting.conftest import WITH_CODE, Forking, a_pyfunc, alive
 from tests.serving.hosting.test_hosted import ONE_ROW
+from tests.serving.samples import read
 
 
 def gone(pids: set[int]) -> bool:
@@ -96,3 +98,32 @@ def test_without_a_free_descriptor_it_waits_and_goes_on(forking: Forking, tmp_pa
 
     assert forking.process.poll() is None
     assert "nobody welcomed" in forking.log.read_text()
+
+
+def test_it_counts_hosts_and_those_that_died_though_they_were_wanted(
+    new_fork_server: Callable[[], Forking], tmp_path: Path
+) -> None:
+    forking = new_fork_server()
+    hosts = Hosts(forking.door)
+
+    def counted() -> tuple[float, float, set[int]]:
+        """Started, died, and which run."""
+        text, _ = exposition.text(merged.of_all(forking.counted.parent), "")
+        running = set(now.told(forking.counted, forking.process.pid).hosts)
+        started, died = (read(text.decode()).value(f"slipway_hosts_{what}_total") for what in ("started", "died"))
+        return started, died, running
+
+    hosts.attempt(a_pyfunc(tmp_path / "good"))
+    with pytest.raises(VersionRefused):
+        hosts.attempt(a_pyfunc(tmp_path / "bad", "raise OSError"))
+    model = hosts.load(a_pyfunc(tmp_path / "model"))
+    eventually(lambda: counted() == (3, 0, forking.hosts()))
+
+    (running,) = forking.hosts()
+    os.kill(running, signal.SIGKILL)
+    eventually(lambda: counted() == (3, 1, set()))
+    with pytest.raises(VersionRefused):
+        hosts.attempt(a_pyfunc(tmp_path / "crashing", "os.abort()"))
+
+    eventually(lambda: counted() == (4, 2, set()))
+    del model

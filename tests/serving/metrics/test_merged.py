@@ -129,7 +129,7 @@ def test_following_is_added_up_over_syncer_and_workers(tmp_path: Path) -> None:
     syncer.downloaded("iris", seconds=2, size=1000)
     syncer.refused("iris", "syncer")
     for worker in (one, other):
-        worker.swapped("iris", seconds=0.2)
+        worker.swapped("iris", "production", seconds=0.2)
     other.refused("iris", "worker")
 
     seen = shown(tmp_path)

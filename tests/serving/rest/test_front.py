@@ -1,6 +1,7 @@
 import asyncio
 import json
 import re
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,11 @@ import uvicorn
 
 from serving.app import build
 from serving.lineup import Lineup
+from serving.metrics.declared import GONE
 from serving.protocol import Answer, Rows
 from tests.servers import eventually, free_port
 from tests.serving.rpc.conftest import Watched
+from tests.serving.samples import read
 from tests.serving.tensor_models import Held, TensorModel, put
 
 LARGEST = 200_000
@@ -264,3 +267,54 @@ async def test_a_model_that_breaks_is_a_500_and_the_log_has_the_cause(
     assert (answer.status_code, answer.json()["type"]) == (500, "urn:slipway:problem:prediction-failed")
     assert "IndexError" in str([vars(each).get("cause") for each in caplog.records])
     assert "secret-payload" not in answer.text
+
+
+async def counted(http: httpx.AsyncClient) -> dict[tuple[str, str], float]:
+    """Predictions asked for, by route and code."""
+    seen = read((await http.get("/metrics")).text).series("slipway_requests_total")
+    return {(labels["route"], labels["code"]): count for labels, count in seen if labels["route"] != "other"}
+
+
+async def eventually_counted(http: httpx.AsyncClient, wanted: dict[tuple[str, str], float]) -> None:
+    async with asyncio.timeout(20):
+        while await counted(http) != wanted:
+            await asyncio.to_thread(threading.Event().wait, 0.01)
+
+
+@pytest.mark.parametrize(("path", "payload"), ENDPOINTS)
+async def test_who_hangs_up_while_it_waits_is_counted_as_gone(
+    live: Live, http: httpx.AsyncClient, held: Held, path: str, payload: Any
+) -> None:
+    put(live.lineup, TensorModel(answers=held), inline_rows=0)
+    leaving = await live.sent(path, payload)
+    assert await asyncio.to_thread(held.started.wait, 20)
+
+    leaving.close()
+
+    await eventually_counted(http, {("infer" if "infer" in path else "invocations", GONE): 1})
+
+
+async def test_a_stream_of_lines_is_counted_by_how_it_ends(http: httpx.AsyncClient, live: Live) -> None:
+    put(live.lineup)
+    line, lines = b'{"a": 1, "b": 2, "c": 3}\n', {"content-type": "application/x-ndjson"}
+    assert (await http.post("/invocations", content=2 * line, headers=lines)).status_code == 200
+    await eventually_counted(http, {("lines", "ok"): 1})
+    reader, writer = await live.connect()
+    head = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 99\r\n\r\n"
+    writer.write(head + line)
+    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 200")
+
+    writer.close()
+
+    await eventually_counted(http, {("lines", "ok"): 1, ("lines", GONE): 1})
+
+
+async def test_a_crash_is_counted_as_an_internal_error(http: httpx.AsyncClient, live: Live) -> None:
+    def odd(_rows: Rows) -> Answer:
+        return Answer((None,))  # type: ignore[arg-type]  # what nobody expects
+
+    put(live.lineup, TensorModel(answers=odd))
+
+    assert (await http.post("/invocations", json=ROWS)).status_code == 500
+
+    assert await counted(http) == {("invocations", "internal-error"): 1}

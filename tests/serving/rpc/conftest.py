@@ -7,7 +7,7 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.engine import Call, Engine
+from serving.engine import Call, Engine, Limits
 from serving.lineup import Lineup, Served
 from serving.protocol import Answer, Rows
 from serving.rpc.generated import open_inference_pb2 as pb
@@ -21,8 +21,8 @@ OPTIONS = Options(receive_bytes=1 << 20, send_bytes=1 << 20, stream_ahead=4, col
 class Watched(Engine):
     """Knows how many requests are under way in it: a socket tells nobody when one has arrived, or when it has left."""
 
-    def __init__(self, lineup: Lineup) -> None:
-        super().__init__(lineup)
+    def __init__(self, lineup: Lineup, limits: Limits | None = None) -> None:
+        super().__init__(lineup, limits)
         self.under_way = self.most_under_way = 0
         self.calls: list[Call] = []
         self._changed = asyncio.Event()
