@@ -88,7 +88,7 @@ class Counts:
 
     def blocks(self) -> Iterator[Found]:
         yield self.nobody.found("", "")
-        for (name, number), counts in self._versions.items():
+        for (name, number), counts in list(self._versions.items()):
             yield counts.found(name, str(number))
 
     def _begun(self, name: str, number: int) -> VersionCounts:

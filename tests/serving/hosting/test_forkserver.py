@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -126,4 +127,9 @@ def test_it_counts_hosts_and_those_that_died_though_they_were_wanted(
         hosts.attempt(a_pyfunc(tmp_path / "crashing", "os.abort()"))
 
     eventually(lambda: counted() == (4, 2, set()))
-    del model
+    unwanted = hosts.load(a_pyfunc(tmp_path / "unwanted"))
+    (stopped,) = forking.hosts()
+    os.kill(stopped, signal.SIGSTOP)  # it cannot end by itself: the fork server kills it
+    del model, unwanted
+    gc.collect()
+    eventually(lambda: counted() == (5, 2, set()))

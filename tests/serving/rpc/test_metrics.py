@@ -11,7 +11,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from serving.errors import DeadlineExpired
-from serving.lineup import Lineup
+from serving.lineup import Lineup, Standing
 from serving.metrics.declared import GONE
 from serving.protocol import Answer, Rows
 from serving.reporter import Reporter
@@ -171,12 +171,16 @@ async def test_who_hangs_up_is_gone(
 async def test_a_deadline_that_passes_is_no_caller_who_hung_up(
     stub: GRPCInferenceServiceStub, engine: Watched, lineup: Lineup, held: Held
 ) -> None:
-    put(lineup, TensorModel(answers=held), inline_rows=0)
+    """In the queue, where we notice it, and before, where gRPC does."""
+    for coming in (False, True):
+        put(lineup, TensorModel(answers=held), inline_rows=0)
+        if coming:
+            lineup.put(Standing("iris", coming=True))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.ModelInfer(a_request(), timeout=0.2)
 
-    with pytest.raises(grpc.aio.AioRpcError):
-        await stub.ModelInfer(a_request(), timeout=0.2)
-
-    await eventually_counted(engine, {("ModelInfer", "iris", "7", DeadlineExpired.code): 1})
+    code = DeadlineExpired.code
+    await eventually_counted(engine, {("ModelInfer", "iris", "7", code): 1, ("ModelInfer", "", "", code): 1})
 
 
 async def test_what_predicts_nothing_is_another_way(
