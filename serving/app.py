@@ -48,7 +48,7 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
     limits = Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows)
     engine = Engine(lineup, limits, Counts(counted), key_header=settings.candidate.key_header)
     following = Following(counted)
-    reporter = Reporter(engine, following)
+    reporter = Reporter(engine, following, trials=hosts.parent)
     trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
     draining = partial(drain, seconds=settings.drain_seconds)
     rules = Rules.set_by(settings)
@@ -74,7 +74,7 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
         engine.close()
 
     largest, more = settings.largest_body, _webhooks(settings, hosts)
-    return build(engine, running, more, largest_body=largest, trials=hosts.parent, reporter=reporter)
+    return build(engine, running, more, largest_body=largest, reporter=reporter)
 
 
 def _begun(hosts: Path) -> float:
@@ -111,12 +111,11 @@ def build(
     more: Sequence[APIRouter] = (),
     *,
     largest_body: int = 64 << 20,
-    trials: Path | None = None,
     reporter: Reporter | None = None,
 ) -> Front:
     """The app over `engine`, and `more` routes; `running` surrounds its life.
 
-    `trials`: where all workers write what they count of trials. Without a `reporter` /metrics speaks for this process.
+    Without a `reporter` it speaks for this process alone.
     """
 
     @asynccontextmanager
@@ -126,7 +125,6 @@ def build(
 
     app = FastAPIOffline(title="Slipway", version=__version__, lifespan=lifespan)
     app.state.engine = engine
-    app.state.trials = trials
     app.state.reporter = reporter or Reporter(engine)
     for router in (mlflow.router, oip.router, metrics.router, *more):
         app.include_router(router)

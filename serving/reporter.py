@@ -6,6 +6,7 @@ import os
 import threading
 from asyncio import to_thread
 from collections.abc import Iterator
+from pathlib import Path
 
 from serving.engine import Engine
 from serving.lineup import Candidate, Served, Standing
@@ -31,8 +32,12 @@ TELL_SECONDS = 1
 
 
 class Reporter:
-    def __init__(self, engine: Engine, following: Following | None = None) -> None:
-        """Where the engine's counts have no folder, it speaks for this process alone."""
+    def __init__(self, engine: Engine, following: Following | None = None, trials: Path | None = None) -> None:
+        """Where the engine's counts have no folder, it speaks for this process alone.
+
+        `trials`: where all workers write what they count of candidates.
+        """
+        self.trials = trials
         self._engine, self._following = engine, following or Following()
         self._folder = engine.counts.folder
         self._telling = threading.Lock()

@@ -195,8 +195,7 @@ MEMORY = Computed(
 BUILD = Computed("slipway_build_info", "gauge", "Which Slipway is this?", ("release",), merge="max")
 
 OF_WORKERS = {
-    each.name: each
-    for each in (LINEUP, ANSWERING, QUEUE, STALE, CANDIDATE, TRIED, TRIED_ERRORS, TRIED_P99, COMPARED)
+    each.name: each for each in (LINEUP, ANSWERING, QUEUE, STALE, CANDIDATE, TRIED, TRIED_ERRORS, TRIED_P99, COMPARED)
 }
 COMPUTED = (*OF_WORKERS.values(), AGE, RUNNING, CPU, MEMORY, BUILD)
 

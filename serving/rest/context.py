@@ -19,6 +19,7 @@ from serving.engine import Engine
 from serving.lineup import Served
 from serving.metrics.answers import Counts
 from serving.metrics.declared import OK, Route
+from serving.reporter import Reporter
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ EngineOf = Annotated[Engine, Depends(engine_of)]
 
 async def trials_of(request: Request) -> Path | None:
     """The folder where all workers write what they count of candidates."""
-    folder: Path | None = request.app.state.trials
-    return folder
+    reporter: Reporter = request.app.state.reporter
+    return reporter.trials
 
 
 TrialsOf = Annotated[Path | None, Depends(trials_of)]

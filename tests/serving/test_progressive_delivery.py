@@ -121,6 +121,7 @@ def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "SERVING_MODELS": registrar.name,
         "SERVING_POLL_SECONDS": "0.3",
         "SERVING_WORKERS": "2",
+        "SERVING_ALLOW_CODE": "true",
         "SERVING_STORE": str(folder / "store"),
     }
     command = [sys.executable, "-m", "serving"]

@@ -43,7 +43,7 @@ def test_a_name_says_what_it_counts(name: str) -> None:
     """https://prometheus.io/docs/practices/naming/"""
     kind, labels, question = listed()[name]
 
-    assert re.fullmatch(r"slipway_[a-z_]+", name)
+    assert re.fullmatch(r"slipway_[a-z0-9_]+", name)
     assert name.endswith("_total") is (kind == "counter")
     assert question.endswith("?")
     assert not {"le", "quantile", "job", "instance"} & set(labels)

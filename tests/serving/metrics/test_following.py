@@ -106,8 +106,11 @@ def test_a_worker_counts_what_it_takes_and_what_it_refuses(tmp_path: Path) -> No
     def load(folder: Path, _check: Callable[[], object]) -> Model:
         return choice.load(folder)
 
+    def run(work: Callable[[], None]) -> None:
+        work()
+
     following = Following()
-    watcher = Watcher(tmp_path, Lineup(("iris",)), Loading(check, load, lambda _model: 0, following))
+    watcher = Watcher(tmp_path, Lineup(("iris",)), Loading(check, load, lambda _model: 0, counts=following), (run, run))
 
     for number in (1, 2, 3):
         post(tmp_path, number)
@@ -115,6 +118,6 @@ def test_a_worker_counts_what_it_takes_and_what_it_refuses(tmp_path: Path) -> No
             watcher.look()
 
     samples = seen(following)
-    assert samples.value("slipway_swaps_total", model="iris") == 2
+    assert samples.value("slipway_swaps_total", model="iris", slot="production") == 2
     assert samples.value("slipway_load_seconds_count", model="iris") == 2
     assert samples.value("slipway_refusals_total", model="iris", by="worker") == 1

@@ -149,6 +149,12 @@ def test_every_metric_is_there_with_its_labels_and_no_other(tmp_path: Path, acce
         tmp_path,
         "worker 1",
         ("slipway_lineup", ("iris", "production", "7"), 1),
+        ("slipway_candidate", ("iris", "8", "running"), 1),
+        ("slipway_candidate_comparisons", ("iris", "8", "agreed"), 1),
+        *(
+            (f"slipway_candidate_{what}", ("iris", "8", "candidate"), 1)
+            for what in ("requests", "errors", "p99_seconds")
+        ),
         *((name, ("iris",), 1) for name in ("slipway_answering_workers", "slipway_queue_rows", "slipway_stale")),
     )
     lives(tmp_path, "fork server")
@@ -157,6 +163,7 @@ def test_every_metric_is_there_with_its_labels_and_no_other(tmp_path: Path, acce
     counts.answered(Route.INFER, (0, 0, 0, 0, 0))
     following.polled("iris", answered=True)
     following.refused("iris", "worker")
+    following.swapped("iris", "candidate", seconds=0)
 
     families = shown(tmp_path, accept).families
 

@@ -326,7 +326,7 @@ def test_every_kind_of_process_is_seen(two: Server) -> None:
 
 
 def test_a_promotion_and_its_hosts_are_seen(tmp_path: Path) -> None:
-    with serving(tmp_path, workers=1) as running:
+    with serving(tmp_path, workers=1, SERVING_ALLOW_CODE="true") as running:
         a_pyfunc(tmp_path / "store/iris/2-own")
         Board(("iris",), tmp_path / "store").put(Posting("iris", a_version(2), "iris/2-own"))
         eventually(lambda: seen(running, "slipway_lineup", version="2") == 1, seconds=60)

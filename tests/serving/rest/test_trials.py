@@ -14,11 +14,13 @@ from starlette.types import ASGIApp, Message
 from serving.app import build
 from serving.engine import Engine
 from serving.ledger import Writer
-from serving.lineup import Lineup
+from serving.lineup import Lineup, State
 from serving.protocol import Answer, Rows
+from serving.reporter import Reporter
 from serving.traffic import on_canary
 from tests.fakes import FakeModel, a_trial, a_version
 from tests.servers import eventually
+from tests.serving.samples import read
 from tests.serving.tensor_models import TensorModel, total
 from tests.serving.trials import OnTrial, on_trial
 
@@ -30,7 +32,8 @@ INFER = "/v2/models/iris/infer"
 @pytest.fixture
 async def http(lineup: Lineup, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Callers say who they are in `x-tenant`."""
-    app = build(Engine(lineup, key_header="x-tenant"), trials=tmp_path)
+    engine = Engine(lineup, key_header="x-tenant")
+    app = build(engine, reporter=Reporter(engine, trials=tmp_path))
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://slipway") as client:
         yield client
@@ -251,3 +254,35 @@ async def test_without_a_candidate_there_is_none_to_tell_of(http: httpx.AsyncCli
 
     assert (await http.get("/v2/models/iris")).json()["candidate"] is None
     assert (await http.get("/v2")).json()["candidates"] == []
+
+
+async def test_what_a_candidate_does_is_in_the_metrics(http: httpx.AsyncClient, begin: Begin) -> None:
+    trial = begin("canary", 50, candidate=TensorModel(answers=wrong))
+    named = await versions(http, "/invocations", ROWS, [f"caller {number}" for number in range(40)])
+
+    trial.counter.compared(agreed=False)
+    trial.counter.dropped()
+    said = read((await http.get("/metrics")).text)
+
+    of = {labels["of"]: count for labels, count in said.series("slipway_candidate_requests", model="iris", version="7")}
+    assert of == {"candidate": named.count("7"), "production": named.count("6")}
+    assert said.value("slipway_candidate_p99_seconds", of="candidate") > 0
+    outcomes = {labels["outcome"]: count for labels, count in said.series("slipway_candidate_comparisons")}
+    assert outcomes == {"agreed": 0, "disagreed": 1, "dropped": 1}
+    assert said.value("slipway_candidate", version="7", state="running") == 1
+    assert said.value("slipway_lineup", slot="candidate", version="7") == 1
+
+
+@pytest.mark.parametrize("state", ["out", "refused"])
+async def test_a_candidate_that_takes_no_part_is_in_the_metrics_with_its_state(
+    http: httpx.AsyncClient, begin: Begin, state: State
+) -> None:
+    lineup = begin("canary").lineup
+    standing = lineup.standing("iris")
+    assert standing.candidate is not None
+
+    lineup.put(replace(standing, candidate=replace(standing.candidate, state=state, served=None, shadow=None)))
+
+    said = read((await http.get("/metrics")).text)
+    assert {labels["state"] for labels, _ in said.series("slipway_candidate")} == {state}
+    assert said.labels("slipway_lineup", "slot") == {"production"}
