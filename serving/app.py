@@ -58,7 +58,7 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        watcher, writer = Watcher(settings.store, lineup, loading), Writer(hosts.parent, lineup)
+        watcher, writer = Watcher(settings.store, lineup, loading), Writer(hosts.parent, lineup.tallies)
         watcher.start()
         fresh.start()
         writer.start()

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import msgspec
 
-from serving.lineup import Lineup
 from serving.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -37,10 +36,11 @@ class Page(msgspec.Struct, frozen=True):
 class Writer:
     """Of one worker."""
 
-    def __init__(self, folder: Path, lineup: Lineup) -> None:
+    def __init__(self, folder: Path, counted: Callable[[], Iterable[Tally]]) -> None:
+        """`counted`: of every trial, up to now."""
         # A process id may be given to another worker later.
         self._file = folder / f"{_PREFIX}{os.getpid()}-{uuid4().hex[:8]}.json"
-        self._lineup = lineup
+        self._counted = counted
         self._written = b""
         self._stopping = threading.Event()
 
@@ -53,8 +53,7 @@ class Writer:
 
     def write(self, *, ended: bool = False) -> None:
         """What was counted up to now, where it differs from what was written. OSError."""
-        found = [each.candidate.tally() for each in self._lineup if each.candidate is not None]
-        tallies = tuple(each for each in found if each is not None)
+        tallies = tuple(self._counted())
         if not tallies and not self._written:
             return
         text = msgspec.json.encode(Page(os.getpid(), ended, tallies))

@@ -114,6 +114,11 @@ class Lineup:
             raise NotReady(standing.why_not)
         return standing.served
 
+    def tallies(self) -> list[Tally]:
+        """What was counted in this worker, of every trial."""
+        found = [each.candidate.tally() for each in self if each.candidate is not None]
+        return [each for each in found if each is not None]
+
     def put(self, standing: Standing) -> None:
         """All of it but when the registry was read."""
         with self._putting:

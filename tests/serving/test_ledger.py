@@ -20,7 +20,7 @@ def trial() -> OnTrial:
 
 
 def test_without_a_trial_nothing_is_written(tmp_path: Path) -> None:
-    Writer(tmp_path, Lineup(("iris",))).write()
+    Writer(tmp_path, Lineup(("iris",)).tallies).write()
 
     assert list(tmp_path.iterdir()) == []
 
@@ -31,13 +31,13 @@ def test_what_every_worker_counted_is_read(tmp_path: Path, trial: OnTrial) -> No
     other.counter.answered(6, 0.01)
 
     for each in (trial, other):
-        Writer(tmp_path, each.lineup).write()
+        Writer(tmp_path, each.lineup.tallies).write()
 
     assert [tally.candidate.errors + tally.beside.requests for tally in ledger.tallies(tmp_path)] == [1, 1]
 
 
 def test_a_later_page_takes_the_place_of_the_one_before(tmp_path: Path, trial: OnTrial) -> None:
-    writer = Writer(tmp_path, trial.lineup)
+    writer = Writer(tmp_path, trial.lineup.tallies)
     for count in (1, 2, 3):
         trial.counter.failed(7)
         writer.write()
@@ -47,7 +47,7 @@ def test_a_later_page_takes_the_place_of_the_one_before(tmp_path: Path, trial: O
 
 
 def test_it_is_written_while_requests_are_answered(tmp_path: Path, trial: OnTrial) -> None:
-    writer = Writer(tmp_path, trial.lineup)
+    writer = Writer(tmp_path, trial.lineup.tallies)
     writer.start()
     try:
         trial.counter.failed(7)
@@ -57,7 +57,7 @@ def test_it_is_written_while_requests_are_answered(tmp_path: Path, trial: OnTria
 
 
 def test_the_counts_of_a_candidate_that_is_out_stay(tmp_path: Path, trial: OnTrial) -> None:
-    writer = Writer(tmp_path, trial.lineup)
+    writer = Writer(tmp_path, trial.lineup.tallies)
     trial.counter.failed(7)
     standing = trial.lineup.standing("iris")
     assert standing.candidate is not None
@@ -71,7 +71,7 @@ def test_the_counts_of_a_candidate_that_is_out_stay(tmp_path: Path, trial: OnTri
 
 
 def test_when_the_trial_is_over_its_counts_are_gone(tmp_path: Path, trial: OnTrial) -> None:
-    writer = Writer(tmp_path, trial.lineup)
+    writer = Writer(tmp_path, trial.lineup.tallies)
     trial.counter.failed(7)
     writer.write()
     trial.lineup.put(replace(trial.lineup.standing("iris"), candidate=None))
@@ -111,7 +111,7 @@ def test_who_ended_by_itself_did_not_die(tmp_path: Path, gone: int) -> None:
 
 
 def test_a_worker_that_stops_says_so(tmp_path: Path, trial: OnTrial) -> None:
-    writer = Writer(tmp_path, trial.lineup)
+    writer = Writer(tmp_path, trial.lineup.tallies)
     writer.start()
     writer.stop()
 
@@ -121,6 +121,6 @@ def test_a_worker_that_stops_says_so(tmp_path: Path, trial: OnTrial) -> None:
 def test_what_is_no_page_is_left_out(tmp_path: Path, trial: OnTrial) -> None:
     (tmp_path / "trials-1-0.json").write_text("[{")
     (tmp_path / "hosts").write_text("")
-    Writer(tmp_path, trial.lineup).write()
+    Writer(tmp_path, trial.lineup.tallies).write()
 
     assert len(ledger.entries(tmp_path)) == 1

@@ -214,7 +214,7 @@ async def test_metadata_tell_of_the_candidate_what_all_workers_counted(
         each.counter.failed(7)
         each.counter.answered(6, 0.25)
         each.counter.compared(agreed=False)
-        Writer(tmp_path, each.lineup).write()
+        Writer(tmp_path, each.lineup.tallies).write()
 
     told = (await http.get("/v2/models/iris")).json()["candidate"]
 
