@@ -14,8 +14,8 @@ from pipelines import data, gate, lineage, tracking
 from pipelines.cli import stage_params
 from pipelines.data import Rows, Schema
 from pipelines.errors import run
-from pipelines.inspection import TEST_TAG, rival_on
 from pipelines.progress import say
+from pipelines.promotion.inspection import TEST_TAG, rival_on
 from pipelines.records import MODELS, RUNS, VERDICT, Report, Runs
 from pipelines.registry import Registry
 from pipelines.scores import answers, scores

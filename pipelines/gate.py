@@ -1,4 +1,4 @@
-"""The test a version must pass to become Production. Pure: figures in, verdict out; `inspection.py` fetches them.
+"""The test a version must pass to become Production. Pure: figures in, verdict out.
 
 `evaluate` asks for the first two checks when a version is made, `promote` for all when it is to be moved: Production
 may have changed. A check is called what params.yaml's `promote.require` calls it.

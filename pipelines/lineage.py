@@ -137,7 +137,7 @@ def _git(folder: Path, *words: str, env: dict[str, str] | None = None) -> bytes:
 
 
 def main() -> None:
-    from pipelines import ancestry  # what is above is imported by every stage, and must stay light
+    from pipelines.reproduction import ancestry  # what is above is imported by every stage, and must stay light
 
     ancestry.main(__doc__)
 

@@ -15,17 +15,18 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from pipelines import command_line, history, keys, tracking, trial, trials, watch
-from pipelines.command_line import MINUTES, REQUESTS, Words
-from pipelines.decision import Options, Order, decide, now_ms, who
+from pipelines import history, keys, tracking, trial
 from pipelines.errors import NoCandidate, Undecided, UnknownVersion, run
 from pipelines.history import ROLLBACK, Promotion
 from pipelines.progress import say
+from pipelines.promotion import command_line, trials, watch
+from pipelines.promotion.command_line import MINUTES, REQUESTS, Words
+from pipelines.promotion.decision import Options, Order, decide, now_ms, who
+from pipelines.promotion.watch import Limits
 from pipelines.records import VERSION, Registered
 from pipelines.registry import Registry
 from pipelines.settings import Params, load_params, load_settings
 from pipelines.trial import Trial
-from pipelines.watch import Limits
 
 
 def main() -> None:

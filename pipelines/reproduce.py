@@ -22,14 +22,15 @@ import pandas as pd
 from mlflow import MlflowClient
 from rich.table import Table
 
-from pipelines import comparison, data, environment, golden, rawdata, recorded, tracking, worktree
-from pipelines.comparison import Answers, Row, Verdict, identity
+from pipelines import data, environment, golden, tracking
 from pipelines.errors import Differs, NoGolden, run
 from pipelines.inputs import Inputs
 from pipelines.lineage import LOCK
 from pipelines.progress import say, show
-from pipelines.recorded import Recorded
-from pipelines.rerun import STAGES, Again, Workplace
+from pipelines.reproduction import comparison, rawdata, recorded, worktree
+from pipelines.reproduction.comparison import Answers, Row, Verdict, identity
+from pipelines.reproduction.recorded import Recorded
+from pipelines.reproduction.rerun import STAGES, Again, Workplace
 from pipelines.settings import load_params, load_settings
 
 

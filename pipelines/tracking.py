@@ -38,7 +38,7 @@ from pipelines.records import Registered, Runs
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from pipelines.network import Epoch  # only the name: the module takes two seconds of PyTorch to import
+    from pipelines.training.network import Epoch  # only the name: the module takes two seconds of PyTorch to import
 
 TRUSTED = Path(__file__).parent / "trusted_types.txt"
 REQUIRED = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")

@@ -10,17 +10,18 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 
-from pipelines import candidates, data, inputs, lineage, pictures, tracking
-from pipelines.candidates import Fitted, Job
+from pipelines import data, inputs, lineage, tracking
 from pipelines.cli import stage_params
 from pipelines.data import About, Rows, Schema
 from pipelines.errors import BadParams, run
 from pipelines.lineage import Lineage
-from pipelines.network import Epoch
 from pipelines.progress import say
 from pipelines.records import MODELS, RUNS, Runs, Trained
 from pipelines.scores import answers, best_first, scores
 from pipelines.settings import Params, Section, load_settings
+from pipelines.training import candidates, pictures
+from pipelines.training.candidates import Fitted, Job
+from pipelines.training.network import Epoch
 
 METRICS = Path("reports/train.json")
 EPOCHS = Path("reports/plots/epochs.csv")

@@ -19,14 +19,14 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # none are published
 
-from pipelines import data, keys, manifest, parity, tracking
+from pipelines import data, keys, manifest, tracking
 from pipelines.errors import NoTwin, run
-from pipelines.export import originals
+from pipelines.export import originals, parity
 from pipelines.export.feeds import Input
 from pipelines.export.graphs import Exported, Runner
 from pipelines.export.originals import Original
-from pipelines.parity import DIFFERENCE, TOLERANCE, Parity
-from pipelines.probes import Rows
+from pipelines.export.parity import DIFFERENCE, TOLERANCE, Parity
+from pipelines.export.probes import Rows
 from pipelines.progress import say
 from pipelines.registry import Registry
 from pipelines.settings import load_settings

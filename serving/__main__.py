@@ -58,7 +58,7 @@ def main() -> int:
 def _wrong_with_store(chosen: Settings) -> list[str]:
     """A line for each thing; none when it is there, made just now or filled by somebody else."""
     if chosen.offline:
-        from serving import offline  # it brings numpy along, which is nothing to start a syncer with
+        from serving.store import offline  # it brings numpy along, which is nothing to start a syncer with
 
         return offline.lacking(chosen.store, chosen.models)
     try:

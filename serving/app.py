@@ -14,15 +14,12 @@ from fastapi_offline import FastAPIOffline
 from serving import __version__
 from serving.admission.rules import Rules
 from serving.engine import Engine, Limits
-from serving.freshness import Freshness, limit
+from serving.following.hurry import Line
 from serving.hosting.draining import drain
 from serving.hosting.hosted import Hosts
-from serving.hurry import Line
-from serving.ledger import Writer
 from serving.lineup import Lineup
 from serving.metrics.answers import Counts
 from serving.metrics.following import Following
-from serving.reads import Reads
 from serving.reporter import Reporter
 from serving.rest import metrics, mlflow, oip, problems, webhook
 from serving.rest.context import NameEveryAnswer
@@ -30,8 +27,11 @@ from serving.rest.front import Front
 from serving.rest.openapi import OpenApi
 from serving.runtimes import examples
 from serving.settings import Settings
+from serving.store.reads import Reads
+from serving.trials.ledger import Writer
 from serving.trust import Trust
-from serving.watcher import Loading, Watcher
+from serving.watching.freshness import Freshness, limit
+from serving.watching.watcher import Loading, Watcher
 
 GRACE_SECONDS = 3
 """How long gRPC calls that run at SIGTERM may still take."""

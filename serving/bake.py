@@ -20,13 +20,13 @@ from dotenv import load_dotenv
 from serving import logs, settings, supervisor
 from serving.admission.rules import Rules
 from serving.errors import FollowFailed, VersionRefused
-from serving.follower import Follower, Outage, Tools
+from serving.following.follower import Follower, Outage, Tools
+from serving.following.registry import MlflowRegistry
 from serving.hosting import door
 from serving.hosting.hosted import Hosts
-from serving.posted import Board, Posting
-from serving.registry import MlflowRegistry
 from serving.settings import Settings
-from serving.store import Store
+from serving.store.posted import Board, Posting
+from serving.store.versions import Store
 from serving.trust import Found, Trust
 
 MISCONFIGURED = 2
@@ -61,7 +61,7 @@ def main() -> int:
     logs.configure(chosen.log_level, sys.stderr)
     # What these two say of a version is said by us, with what came of it; how the download went is nobody's question.
     logging.getLogger("serving").setLevel(logging.WARNING)
-    logging.getLogger("serving.follower").setLevel(logging.CRITICAL)
+    logging.getLogger("serving.following.follower").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half made is cleared away
     try:
         lines = make(chosen, folder)

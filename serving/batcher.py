@@ -16,7 +16,7 @@ import numpy as np
 
 from serving.errors import DeadlineExpired, PredictionFailed, QueueFull, ServingError
 from serving.protocol import Answer, Rows
-from serving.sample import Sample
+from serving.trials.sample import Sample
 
 Outcome = Answer | ServingError
 

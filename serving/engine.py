@@ -21,8 +21,8 @@ from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, Q
 from serving.lineup import Lineup, Served, Standing
 from serving.metrics.answers import Counts, VersionCounts
 from serving.protocol import PREDICT, Answer, Model, Rows
-from serving.sample import Sample
-from serving.traffic import on_canary
+from serving.trials.sample import Sample
+from serving.trials.traffic import on_canary
 
 __all__ = ["Call", "Engine", "Limits"]
 

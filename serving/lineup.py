@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from serving.errors import NotReady, UnknownModel
-from serving.posted import Refusal
 from serving.protocol import Model, Trial, Version
-from serving.shadow import Shadow
-from serving.tally import Counter, Tally
+from serving.store.posted import Refusal
+from serving.trials.shadow import Shadow
+from serving.trials.tally import Counter, Tally
 from serving.trust import Found
 
 State = Literal["loading", "running", "out", "refused"]

@@ -1,6 +1,6 @@
 """Follow the registry: one thread a model, so that a long download holds up nobody else.
 
-What a thread does at each poll is in `follower.py`. `python -m serving.syncer` is the process that
+What a thread does at each poll is in `following/follower.py`. `python -m serving.syncer` is the process that
 `python -m serving` keeps running: the only one that talks to MLflow.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serving.errors import FollowFailed
-from serving.follower import Follower, Outage, Tools
+from serving.following.follower import Follower, Outage, Tools
 
 if TYPE_CHECKING:  # imported by `main`, once it is known that the settings are right
-    from serving.judge import Judge
+    from serving.following.judge import Judge
     from serving.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Syncer:
 
 def main() -> None:
     from serving import lifeline, logs, settings
-    from serving.hurry import Line
+    from serving.following.hurry import Line
 
     parser = argparse.ArgumentParser(prog="python -m serving.syncer")
     parser.add_argument("--hosts", type=Path, required=True, help="the fork server's socket")
@@ -113,15 +113,15 @@ def main() -> None:
 def _composed(chosen: "Settings", hosts: Path, counted: Path | None) -> "tuple[Syncer, Judge]":
     """`hosts`: the fork server's socket; its folder is the pod's own. `counted`: this process's, for what it counts."""
     from serving.admission.rules import Rules
-    from serving.counted import Counted
+    from serving.following.counted import Counted
+    from serving.following.judge import Judge
+    from serving.following.registry import MlflowRegistry
     from serving.hosting.hosted import Hosts
-    from serving.judge import Judge
     from serving.metrics.following import Following
-    from serving.posted import Board
-    from serving.registry import MlflowRegistry
-    from serving.store import Bounds, Store
+    from serving.store.posted import Board
+    from serving.store.versions import Bounds, Store
+    from serving.trials.verdict import Limits
     from serving.trust import Trust
-    from serving.verdict import Limits
 
     store = Store(chosen.store, Bounds(chosen.keep_versions, chosen.largest_version))
     store.keep_of_others(chosen.models)

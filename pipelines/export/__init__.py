@@ -1,1 +1,1 @@
-"""A fitted model as an ONNX graph. `pipelines/parity.py` measures whether it answers as the model does."""
+"""A fitted model as an ONNX graph. `pipelines/export/parity.py` measures whether it answers as the model does."""

@@ -10,7 +10,7 @@ from mlflow.models import ModelSignature
 from numpy.typing import NDArray
 
 from pipelines.errors import NoTwin
-from pipelines.features import MISSING
+from pipelines.training.features import MISSING
 
 Rows = pd.DataFrame | NDArray[Any]
 FLOATS = {"double": "float64", "float": "float32"}

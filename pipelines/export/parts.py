@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from pipelines.errors import NoTwin
 from pipelines.export.estimator import Graph
-from pipelines.features import MISSING
+from pipelines.training.features import MISSING
 
 UNSEEN = "\0 a text that no training row had"
 

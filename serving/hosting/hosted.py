@@ -16,7 +16,6 @@ from typing import TypeVar
 
 import msgspec
 
-from serving import holds
 from serving.admission.rules import STRICT, Rules
 from serving.decoding import plan
 from serving.errors import PredictionFailed, ServingError, VersionRefused
@@ -26,6 +25,7 @@ from serving.protocol import Answer, Decoder, Model, NotRows, Rows
 from serving.runtimes import mlmodel, twin
 from serving.runtimes.mlmodel import MlModel
 from serving.settings import LOAD_SECONDS, Runtime
+from serving.store import holds
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from serving import ledger
 from serving.lineup import Standing
-from serving.tally import Counts, Tally, total
+from serving.trials import ledger
+from serving.trials.tally import Counts, Tally, total
 
 
 def member(standing: Standing, folder: Path | None) -> dict[str, Any] | None:

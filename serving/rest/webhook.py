@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
-from serving import webhooks
 from serving.errors import TooLarge
-from serving.webhooks import LARGEST_BYTES, Message
+from serving.following import webhooks
+from serving.following.webhooks import LARGEST_BYTES, Message
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A version as MLflow's pyfunc, which any MLflow model is. With `registry.py` the only module that knows MLflow."""
+"""A version as MLflow's pyfunc, which any MLflow model is. Beside `following/registry.py`, no other knows MLflow."""
 
 # mypy: allow-untyped-calls
 # Half of MLflow's functions have no annotations.

@@ -9,8 +9,8 @@ import msgspec
 import pandas as pd
 
 from pipelines.records import RUNS, Runs
-from serving.posted import FILE, Posting
 from serving.protocol import Version
+from serving.store.posted import FILE, Posting
 from tests import servers, workspace
 
 MODELS = {"linear": "logistic regression", "forest": "forest of 100 trees", "network": "PyTorch MLP"}

@@ -7,8 +7,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from pipelines import trials
-from pipelines.decision import Order
+from pipelines.promotion import trials
+from pipelines.promotion.decision import Order
 from pipelines.registry import Registry
 from tests.pipelines.registered import PARAMS, a_registry
 from tests.servers import Stack

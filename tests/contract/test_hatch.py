@@ -27,12 +27,12 @@ from sklearn.linear_model import LinearRegression
 
 from pipelines import manifest, tracking
 from pipelines.registry import Registry
-from serving import production
 from serving.admission import decision, skops_types
 from serving.admission.rules import Rules
 from serving.errors import VersionRefused
+from serving.following import production
+from serving.following.registry import MlflowRegistry
 from serving.protocol import Version
-from serving.registry import MlflowRegistry
 from serving.runtimes import mlmodel
 from serving.trust import Trust
 from tests.servers import ROOT, Server, Stack, eventually, free_port, server

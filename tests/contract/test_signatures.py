@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
-from pipelines.compatibility import breaks
+from pipelines.promotion.compatibility import breaks
 from serving.decoding import plan
 from serving.errors import InvalidInput
 from serving.protocol import JSON, Array, Column, Rows, Signature

@@ -11,10 +11,10 @@ from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 
 from pipelines import keys, manifest, promote
-from pipelines.decision import Options
 from pipelines.errors import GateRefused, NoReport, UnknownVersion
+from pipelines.promotion.decision import Options
+from pipelines.promotion.report import Report
 from pipelines.registry import Registry
-from pipelines.report import Report
 from tests.pipelines.registered import (
     FULL,
     PARAMS,

@@ -132,7 +132,7 @@ def test_an_uncommitted_change_and_values_from_the_command_line_are_reproduced(
 ) -> None:
     there = origin.clone(tmp_path / "there")
     shutil.copytree(origin.made.folder / "data", there.folder / "data", dirs_exist_ok=True)
-    candidates = there.folder / "pipelines/candidates.py"
+    candidates = there.folder / "pipelines/training/candidates.py"
     candidates.write_text(candidates.read_text().replace("n_estimators=params.trees", "n_estimators=2 * params.trees"))
     (there.folder / "pipelines/notes.py").write_text("# new\n")
     there.run("pipelines.prepare", "--set", "prepare.seed=9")

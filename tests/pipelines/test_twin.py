@@ -19,14 +19,15 @@ from mlflow.models import infer_signature
 from onnx import numpy_helper
 from sklearn.linear_model import LogisticRegression
 
-from pipelines import candidates, data, tracking, twin
-from pipelines.candidates import Job
+from pipelines import data, tracking, twin
 from pipelines.data import Rows, Schema
 from pipelines.export import originals
 from pipelines.export.graphs import Exported
 from pipelines.export.originals import Original
 from pipelines.registry import Registry
-from tests.pipelines.test_candidates import SMALL, a_task
+from pipelines.training import candidates
+from pipelines.training.candidates import Job
+from tests.pipelines.training.test_candidates import SMALL, a_task
 from tests.workspace import Workspace
 
 # MLflow's own, about how it writes an input example.

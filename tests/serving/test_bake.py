@@ -15,13 +15,13 @@ import httpx
 import psutil
 import pytest
 
-from serving import posted
 from serving.bake import NotBaked, fill
 from serving.errors import VersionRefused
-from serving.follower import Tools
-from serving.posted import Board, Posting
+from serving.following.follower import Tools
 from serving.protocol import Version, View
-from serving.store import Store
+from serving.store import posted
+from serving.store.posted import Board, Posting
+from serving.store.versions import Store
 from serving.trust import Trust
 from tests.fakes import FakeRegistry, a_version, in_production
 from tests.servers import ROOT, Server, Stack, eventually, free_port

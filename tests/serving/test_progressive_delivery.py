@@ -21,7 +21,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from serving.protocol import Trial
 from serving.rpc.generated import open_inference_pb2 as pb
 from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceStub
-from serving.traffic import on_canary
+from serving.trials.traffic import on_canary
 from tests.fakes import a_version
 from tests.servers import Server, Stack, eventually, free_port, server
 from tests.serving.conftest import Registrar, quiet, rows, slope

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from serving.posted import Board, Posting
+from serving.store.posted import Board, Posting
 from tests.fakes import a_version
 from tests.servers import ROOT, Server, eventually, free_port, server
 from tests.serving.hosting.conftest import a_pyfunc

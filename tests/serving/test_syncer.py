@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from serving.follower import Tools
-from serving.posted import Board
+from serving.following.follower import Tools
 from serving.protocol import Version, View
-from serving.reads import Reads
-from serving.store import Store
+from serving.store.posted import Board
+from serving.store.reads import Reads
+from serving.store.versions import Store
 from serving.syncer import LEAST_SECONDS, Syncer
 from serving.trust import Trust
 from tests.fakes import FakeRegistry, a_version, in_production

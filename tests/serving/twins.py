@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from serving import posted
-from serving.posted import Candidate, Posting
 from serving.protocol import Column, Signature, Trial, Version
+from serving.store import posted
+from serving.store.posted import Candidate, Posting
 from tests.fakes import a_version
 
 MEASURED = {"rows": 100, "labels_equal": True, "largest_relative": 1e-7, "tolerance": 1e-5}

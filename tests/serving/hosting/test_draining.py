@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from serving import holds
 from serving.errors import PredictionFailed
 from serving.hosting.draining import drain
 from serving.hosting.hosted import HostedModel, Hosts
 from serving.protocol import Rows
-from serving.store import Bounds, Store
+from serving.store import holds
+from serving.store.versions import Bounds, Store
 from tests.fakes import FakeModel, a_version
 from tests.servers import eventually
 from tests.serving.hosting.conftest import WITH_CODE, Forking, a_pyfunc

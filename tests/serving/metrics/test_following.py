@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from serving.counted import Counted
 from serving.errors import RegistryUnreachable, VersionRefused
-from serving.follower import Follower, Outage, Tools
+from serving.following.counted import Counted
+from serving.following.follower import Follower, Outage, Tools
 from serving.lineup import Lineup
 from serving.metrics import exposition, merged
 from serving.metrics.following import Following
-from serving.posted import Board
 from serving.protocol import Model, Version
 from serving.runtimes import choice
-from serving.store import Store
+from serving.store.posted import Board
+from serving.store.versions import Store
 from serving.trust import Found, Trust
-from serving.watcher import Loading, Watcher
+from serving.watching.watcher import Loading, Watcher
 from tests.fakes import Clock, FakeRegistry, a_version, in_production
 from tests.serving.samples import Samples, read
 from tests.serving.twins import post

@@ -21,7 +21,7 @@ from serving.app import build
 from serving.engine import Engine, Limits
 from serving.lineup import Lineup
 from serving.metrics.declared import CODES, ROUTES
-from serving.posted import Board, Posting
+from serving.store.posted import Board, Posting
 from tests.fakes import a_version
 from tests.servers import Server, eventually
 from tests.serving.hosting.conftest import a_pyfunc

@@ -5,8 +5,8 @@ import httpx
 import pytest
 
 from serving.lineup import Lineup, Served
-from serving.posted import Refusal
 from serving.protocol import Column, Signature, Tensor
+from serving.store.posted import Refusal
 from tests.fakes import FakeModel
 from tests.serving.tensor_models import TensorModel, put
 

@@ -13,16 +13,16 @@ from starlette.types import ASGIApp, Message
 
 from serving.app import build
 from serving.engine import Engine
-from serving.ledger import Writer
 from serving.lineup import Lineup, State
 from serving.protocol import Answer, Rows
 from serving.reporter import Reporter
-from serving.traffic import on_canary
+from serving.trials.ledger import Writer
+from serving.trials.traffic import on_canary
 from tests.fakes import FakeModel, a_trial, a_version
 from tests.servers import eventually
 from tests.serving.samples import read
 from tests.serving.tensor_models import TensorModel, total
-from tests.serving.trials import OnTrial, on_trial
+from tests.serving.trials.on_trial import OnTrial, on_trial
 
 ROWS = {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1, 2, 3]]}}
 TENSOR = {"inputs": [{"name": "rows", "shape": [1, 3], "datatype": "FP64", "data": [1, 2, 3]}]}

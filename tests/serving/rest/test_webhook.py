@@ -5,10 +5,10 @@ import pytest
 
 from serving.app import build
 from serving.engine import Engine
+from serving.following.webhooks import LARGEST_BYTES, Message
 from serving.lineup import Lineup
 from serving.rest import webhook
-from serving.webhooks import LARGEST_BYTES, Message
-from tests.serving.test_webhooks import NOW, SECRET, signed
+from tests.serving.following.test_webhooks import NOW, SECRET, signed
 
 PATH = "/v1/webhooks/mlflow"
 

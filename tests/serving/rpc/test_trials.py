@@ -12,12 +12,12 @@ from serving.rpc.generated import open_inference_pb2 as pb
 from serving.rpc.generated import slipway_pb2
 from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from serving.rpc.generated.slipway_pb2_grpc import PredictionsStub
-from serving.traffic import on_canary
+from serving.trials.traffic import on_canary
 from tests.fakes import a_trial, a_version
 from tests.servers import eventually
 from tests.serving.rpc.conftest import ROWS, Watched, a_request, labels
 from tests.serving.tensor_models import TensorModel, total
-from tests.serving.trials import on_trial
+from tests.serving.trials.on_trial import on_trial
 
 KEYS = [f"tenant-{number}" for number in range(40)]
 

@@ -1,0 +1,1 @@
+"""Make a version again from git and DVC, and compare; who else saw its data."""

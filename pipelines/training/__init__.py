@@ -1,0 +1,1 @@
+"""The candidates of a training: what each fits, and how."""

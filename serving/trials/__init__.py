@@ -1,0 +1,1 @@
+"""A candidate beside Production: who asks it, what is counted, and when it is taken out."""
