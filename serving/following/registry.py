@@ -25,6 +25,8 @@ PATIENCE = {
     # MLflow's own defaults retry for four minutes; a poll that late helps nobody, and the next one is a second away.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # By presigned addresses MLflow's client would try a dead S3 for four minutes, whatever it is told.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
