@@ -3,7 +3,8 @@
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,17 @@ class Delivery:
         """That answers this caller, on whichever worker takes a new connection."""
         answer = httpx.post(f"{self.server.url}/invocations", json=rows(2.0), headers={"x-caller-key": key}, timeout=20)
         assert answer.status_code == 200, answer.text
+        version: str = answer.headers["x-model-version"]
+        assert answer.json()["predictions"] == pytest.approx([2.0 * int(version)])
+        return version
+
+    def versions(self, keys: Sequence[str]) -> list[str]:
+        """That answer these callers, each with as many of the others beside it as there are threads."""
+        with ThreadPoolExecutor(32) as callers:
+            return list(callers.map(self.named, keys))
+
+    def named(self, key: str) -> str:
+        answer = self.http.post("/invocations", json=rows(2.0), headers={"x-caller-key": key})
         version: str = answer.headers["x-model-version"]
         assert answer.json()["predictions"] == pytest.approx([2.0 * int(version)])
         return version
@@ -164,6 +176,18 @@ def test_a_canary_answers_its_share_by_key_over_both_protocols_and_follows_the_p
     delivery.registrar.stage(2)
     delivery.everywhere(lambda: delivery.version("anybody") == "2")
     assert delivery.count("model swapped", version=2, seconds=0) == 2  # they had it loaded
+
+
+def test_ten_percent_of_ten_thousand_callers_are_answered_by_the_canary_and_stay_there(delivery: Delivery) -> None:
+    callers = [f"caller-{number}" for number in range(10_000)]
+    delivery.say(2, "canary", 10)
+    heard = next(key for key in callers if on_canary(delivery.trial(2, 10), key.encode()))
+    delivery.everywhere(lambda: delivery.version(heard) == "2")
+
+    named = delivery.versions(callers)
+
+    assert 900 <= named.count("2") <= 1100
+    assert delivery.versions(callers[:1000]) == named[:1000]
 
 
 def test_a_shadow_answers_nobody_and_its_disagreement_is_counted(delivery: Delivery) -> None:
