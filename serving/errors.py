@@ -137,5 +137,11 @@ class VersionRefused(FollowFailed):
     code = "version-refused"
 
 
+class NoLongerWanted(FollowFailed):
+    """Nothing is wrong with the version, as far as anybody knows."""
+
+    code = "no-longer-wanted"
+
+
 class OutOfRoom(VersionRefused):
     code = "out-of-room"

@@ -162,9 +162,6 @@ class Registry(Protocol):
     def read(self, name: str) -> View:
         """RegistryUnreachable when it does not answer."""
 
-    def ping(self, name: str) -> None:
-        """RegistryUnreachable when it does not answer about this model, whatever it would answer."""
-
     def size(self, version: Version) -> int | None:
         """Bytes of all its files, as their server lists them; None where it does not say. As `download`."""
 

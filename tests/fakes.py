@@ -35,7 +35,6 @@ class FakeRegistry:
     broken: set[int] = field(default_factory=set)
     """Numbers of versions whose files cannot be downloaded."""
     reads: int = 0
-    pings: int = 0
     sizes: dict[int, int] = field(default_factory=dict)
     """Of versions by number, in bytes; of others it does not say."""
     downloads: list[int] = field(default_factory=list)
@@ -47,11 +46,6 @@ class FakeRegistry:
         if self.down:
             raise RegistryUnreachable("connection refused")
         return self.view
-
-    def ping(self, name: str) -> None:
-        self.pings += 1
-        if self.down:
-            raise RegistryUnreachable("connection refused")
 
     def size(self, version: Version) -> int | None:
         return self.sizes.get(version.number)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from serving.errors import NotPosted, VersionRefused
+from serving.errors import NoLongerWanted, NotPosted, VersionRefused
 from serving.following.preparing import Attempts, Tools, prepare
 from serving.protocol import Trial, Version
 from serving.store.posted import Candidate, Posting
@@ -60,7 +60,7 @@ class Candidacy:
         extra = {"model": self._name, "version": wanted.number}
         log.info("candidate loading", extra=extra)
         try:
-            folder = prepare(self._tools, wanted)
+            folder = prepare(self._tools, wanted, lambda: self._unwanted(wanted))
             self._tried = wanted
             self._attempts.forgive()
             self._note(wanted, folder=folder, refusal="")
@@ -70,10 +70,16 @@ class Candidacy:
             log.error("candidate refused", extra={**extra, "reason": str(error), "retry_seconds": retry_seconds})
             self._tools.counts.refused(self._name, "syncer")
             self._note(wanted, folder="", refusal=str(error))
+        except NoLongerWanted:
+            log.info("candidate no longer wanted", extra=extra)
         except NotPosted as error:  # the next poll tries again
             log.error("candidate not posted", extra={**extra, "reason": str(error)})
         finally:
             self._preparing = None
+
+    def _unwanted(self, version: Version) -> bool:
+        posting = self._tools.board.posting(self._name)
+        return posting.candidate is None or not posting.candidate.trial.version.has_files_of(version)
 
     def _note(self, wanted: Version, *, folder: str, refusal: str) -> None:
         """Where it is still wanted."""

@@ -27,10 +27,6 @@ class Counted:
         self._following.polled(name, answered=True)
         return view
 
-    def ping(self, name: str) -> None:
-        self._registry.ping(name)
-        self._following.answered(name)
-
     def size(self, version: Version) -> int | None:
         return self._registry.size(version)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from serving.errors import NotPosted, RegistryUnreachable, VersionRefused
+from serving.errors import NoLongerWanted, NotPosted, RegistryUnreachable, VersionRefused
 from serving.following.candidacy import Candidacy, Run, in_thread
 from serving.following.preparing import Attempts, Tools, prepare
 from serving.following.production import Decision, choose
@@ -61,16 +61,24 @@ class Follower:
         self._kept = self._candidacy.version
         self._tidy = False
         self._reads = Reads(tools.store.folder)
-        self._working = False
-        """Fetching or trying a version; no poll begins meanwhile."""
+        self._trying: Version | None = None
+        """Being fetched or tried; no poll begins meanwhile."""
+        self._unwanted = threading.Event()
+        """Set once the registry wants another one than that."""
 
     def confirm(self) -> None:
-        """While a version is fetched or tried, which may take minutes: note that the registry answers, if it does."""
-        if not self._working:
+        """While a version is fetched or tried, which may take minutes: look whether it is still the one that is wanted.
+
+        One that hangs must not hold up the next; and what is read is noted, since serving is not stale meanwhile.
+        """
+        trying = self._trying
+        if trying is None:
             return
         with suppress(RegistryUnreachable):  # the next poll says so
-            self._tools.registry.ping(self.name)
+            wanted = choose(self._decision, self._tools.registry.read(self.name)).version
             self._reads.note(self.name)
+            if wanted is None or not wanted.has_files_of(trying):
+                self._unwanted.set()
 
     def poll(self) -> None:
         """Read the registry once and do what it takes to serve what it says. NotPosted when that cannot be told."""
@@ -131,6 +139,8 @@ class Follower:
         try:
             folder = self._prepare(wanted)
             self._post(wanted, folder, seconds=self._tools.clock() - began)
+        except NoLongerWanted as error:  # the next poll finds out which one is
+            log.info("version given up", extra={"model": self.name, "version": wanted.number, "reason": str(error)})
         except (VersionRefused, NotPosted) as error:
             self._refuse(wanted, str(error))
 
@@ -154,11 +164,12 @@ class Follower:
     def _prepare(self, wanted: Version) -> str:
         log.info("version loading", extra={"model": self.name, "version": wanted.number})
         self._put(waiting_for=f"version {wanted.number} is being downloaded and tried")
-        self._working = True
+        self._unwanted.clear()
+        self._trying = wanted
         try:
-            return prepare(self._tools, wanted)
+            return prepare(self._tools, wanted, self._unwanted.is_set)
         finally:
-            self._working = False
+            self._trying = None
 
     def _refuse(self, wanted: Version, reason: str) -> None:
         retry_seconds = self._attempts.refused(wanted)

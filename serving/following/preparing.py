@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving.errors import VersionRefused
+from serving.errors import NoLongerWanted, VersionRefused
 from serving.metrics.following import Following
 from serving.protocol import Registry, Version
 from serving.store.posted import Board
@@ -20,23 +20,31 @@ LONGEST_RETRY_SECONDS = 60
 
 @dataclass(frozen=True)
 class Tools:
-    """What a follower works with; `attempt` raises when the version in a folder cannot be served."""
+    """What a follower works with.
+
+    `attempt` raises when the version in a folder cannot be served, and NoLongerWanted soon after it is told so.
+    """
 
     registry: Registry
     store: Store
     board: Board
-    attempt: Callable[[Path], None]
+    attempt: Callable[[Path, Callable[[], bool]], None]
     trust: Trust
     clock: Callable[[], float] = time.monotonic
     counts: Following = field(default_factory=Following)
 
 
-def prepare(tools: Tools, wanted: Version) -> str:
-    """Its folder, below the store, once it has predicted its own input example. VersionRefused with a reason."""
+def prepare(tools: Tools, wanted: Version, unwanted: Callable[[], bool]) -> str:
+    """Its folder, below the store, once it has predicted its own input example.
+
+    VersionRefused with a reason; NoLongerWanted when `unwanted` says so before it has.
+    """
     try:
         folder = tools.store.fetch(wanted, tools.registry.download, tools.registry.size)
         tools.trust.check(folder, wanted)
-        tools.attempt(folder)
+        tools.attempt(folder, unwanted)
+    except NoLongerWanted:
+        raise
     except (Exception, SystemExit) as error:
         # Its files may be what is wrong, so the next attempt downloads them again.
         tools.store.forget(wanted)

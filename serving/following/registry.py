@@ -55,13 +55,6 @@ class MlflowRegistry:
                 return View()
             raise RegistryUnreachable(_reason(error)) from error
 
-    def ping(self, name: str) -> None:
-        try:
-            self._client.get_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise RegistryUnreachable(_reason(error)) from error
-
     def size(self, version: Version) -> int | None:
         try:
             files = get_artifact_repository(self._source(version), tracking_uri=self._uri)

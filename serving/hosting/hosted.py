@@ -18,7 +18,7 @@ import msgspec
 
 from serving.admission.rules import STRICT, Rules
 from serving.decoding import plan
-from serving.errors import PredictionFailed, ServingError, VersionRefused
+from serving.errors import FollowFailed, NoLongerWanted, PredictionFailed, ServingError, VersionRefused
 from serving.hosting import messages
 from serving.hosting.messages import Began, Ended, Load, Loaded, Refused
 from serving.protocol import Answer, Decoder, Model, NotRows, Rows
@@ -30,6 +30,8 @@ from serving.store import holds
 log = logging.getLogger(__name__)
 
 LONGEST_RETRY_SECONDS = 60
+ASK_SECONDS = 0.25
+"""Between two questions whether the version that is being tried is still wanted."""
 ENDED_SECONDS = 1
 """For the news of a host's end to arrive after the end itself."""
 
@@ -53,9 +55,12 @@ class Hosts:
         """`door`: the fork server's socket."""
         self._door, self._runtime, self._rules, self._patience_seconds = door, runtime, rules, patience_seconds
 
-    def attempt(self, folder: Path) -> None:
-        """Load the version and predict its own example, away from here. VersionRefused with the reason."""
-        self._start(folder).close()
+    def attempt(self, folder: Path, unwanted: Callable[[], bool] = lambda: False) -> None:
+        """Load the version and predict its own example, away from here. VersionRefused with the reason.
+
+        NoLongerWanted, and the process ended, soon after `unwanted` says so: it may hang.
+        """
+        self._start(folder, unwanted).close()
 
     def load(self, folder: Path, check: Callable[[], object] = lambda: None) -> Model:
         """VersionRefused, or what a twin raises.
@@ -66,11 +71,11 @@ class Hosts:
         found = twin.usable(about, self._runtime)
         return found or HostedModel(about, lambda: self._start(folder), check)
 
-    def _start(self, folder: Path) -> "Host":
-        began = Host()
+    def _start(self, folder: Path, unwanted: Callable[[], bool] = lambda: False) -> "Host":
+        began, wanted = Host(), Load(str(folder.resolve()), self._runtime, self._rules)
         try:
-            began.load(self._door, Load(str(folder.resolve()), self._runtime, self._rules), self._patience_seconds)
-        except VersionRefused:
+            began.load(self._door, wanted, self._patience_seconds, unwanted)
+        except FollowFailed:
             began.close()
             raise
         except GONE as error:
@@ -89,12 +94,16 @@ class Host:
         self.pid = 0
         self.close: Callable[[], object] = weakref.finalize(self, _close, self._control, self._news, self._idle)
 
-    def load(self, door: Path, wanted: Load, patience_seconds: float) -> None:
-        """VersionRefused, or one of GONE."""
+    def load(self, door: Path, wanted: Load, patience_seconds: float, unwanted: Callable[[], bool]) -> None:
+        """VersionRefused, NoLongerWanted, or one of GONE."""
         until = time.monotonic() + patience_seconds
         self._control.connect(str(door))
         messages.ask_to_load(self._control, wanted)
-        while self._news.poll(max(until - time.monotonic(), 0)):
+        while (left := until - time.monotonic()) > 0:
+            if unwanted():
+                raise NoLongerWanted("another version is wanted by now")
+            if not self._news.poll(min(left, ASK_SECONDS)):
+                continue
             told = messages.about(self._news)
             match told:
                 case Began():

@@ -35,14 +35,10 @@ class Following:
 
     def polled(self, name: str, *, answered: bool) -> None:
         with self._counting:
-            self._of(name)[_POLLS[answered]] += 1
-        if answered:
-            self.answered(name)
-
-    def answered(self, name: str) -> None:
-        """The registry did, whatever it was asked."""
-        with self._counting:
-            self._of(name)[_AT["read"]] = time.monotonic()
+            values = self._of(name)
+            values[_POLLS[answered]] += 1
+            if answered:
+                values[_AT["read"]] = time.monotonic()
 
     def downloaded(self, name: str, *, seconds: float, size: int) -> None:
         """`size`: bytes."""

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.e2e.publisher import Publisher, questions, with_twin
-from tests.e2e.running import Running, serving
+from tests.e2e.running import PROMOTED_SECONDS, Running, serving
 from tests.load.rest import RestLoad
 from tests.servers import Stack, eventually
 from tests.serving.hosting.conftest import a_pyfunc
@@ -171,6 +171,28 @@ def test_a_version_that_must_not_be_served_is_refused_and_the_old_one_answers(
 
     assert load.record.failures == []
     assert set(load.record.answers()["version"].tolist()) == {1, 3}
+
+
+def test_a_version_that_hangs_does_not_hold_up_the_next_promotion(
+    stack: Stack, unique_name: str, tmp_path: Path
+) -> None:
+    publisher, hanging = Publisher(stack.tracking_uri, unique_name), tmp_path / "2"
+    python(predicting=FOR_EVER_IN_C)(hanging)
+    for made in (with_twin(tmp_path / "1", FACTORS[1]), hanging, with_twin(tmp_path / "3", FACTORS[3])):
+        publisher.publish(made)
+    publisher.promote(1)
+    with (
+        serving(stack.env, tmp_path, unique_name, SERVING_LOAD_SECONDS="600") as running,
+        RestLoad(running.port, unique_name, questions(FACTORS), connections=4, every_seconds=EVERY_SECONDS) as load,
+    ):
+        publisher.promote(2)
+        eventually(lambda: [line for line in running.logged("version loading") if line["version"] == 2])
+        assert load.all_answer(1)
+
+        publisher.promote(3)
+        eventually(lambda: load.all_answer(3), seconds=PROMOTED_SECONDS)
+
+    assert load.record.failures == []
 
 
 def _told(running: Running, model: str) -> bool:

@@ -30,7 +30,7 @@ from tests.serving.conftest import Registrar, predicted, rows, slope
 Process = Callable[..., AbstractContextManager[tuple[Server, httpx.Client]]]
 
 
-def accept(folder: Path) -> None:
+def accept(folder: Path, _unwanted: object) -> None:
     """Every version is fine."""
 
 
@@ -90,7 +90,7 @@ def test_a_model_that_cannot_be_baked_is_told_with_its_reason(
 
 
 def test_a_version_that_does_not_stand_its_trial_is_not_baked(tmp_path: Path) -> None:
-    def attempt(folder: Path) -> None:
+    def attempt(_folder: Path, _unwanted: object) -> None:
         raise VersionRefused("no module named xgboost")
 
     refusing = replace(tools(tmp_path, FakeRegistry(in_production(a_version(3)))), attempt=attempt)

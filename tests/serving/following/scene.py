@@ -46,11 +46,13 @@ class Scene:
         """As a new process does, on what the one before has left."""
         self.board = Board(("iris",), self.folder)
         self.attempts: Callable[[Path], None] = self.tried_out
+        self.unwanted: Callable[[], bool] = lambda: False
         store = Store(self.folder, self.bounds)
         tools = Tools(self.registry, store, self.board, self.try_out, self.trust, self.clock)
         self.follower = Follower("iris", tools, Outage(), self.run)
 
-    def try_out(self, folder: Path) -> None:
+    def try_out(self, folder: Path, unwanted: Callable[[], bool]) -> None:
+        self.unwanted = unwanted
         self.attempt(folder)
 
     def attempt(self, folder: Path) -> None:

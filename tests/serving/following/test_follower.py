@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.errors import NoLongerWanted
 from serving.protocol import View
 from serving.store.reads import Reads
 from tests.fakes import a_version, in_production
@@ -121,7 +122,7 @@ def test_every_read_of_the_registry_is_noted_and_nothing_else(scene: Scene) -> N
     assert Reads(scene.folder).last("iris") is not None
 
 
-def test_while_a_version_is_tried_the_registry_is_still_asked_whether_it_is_there(scene: Scene) -> None:
+def test_while_a_version_is_tried_the_registry_is_still_read(scene: Scene) -> None:
     file = scene.folder / ".read" / "iris"
 
     def attempt(_folder: Path) -> None:
@@ -132,11 +133,42 @@ def test_while_a_version_is_tried_the_registry_is_still_asked_whether_it_is_ther
         scene.registry.down = True
         scene.follower.confirm()
         assert not file.exists()
+        assert not scene.unwanted()
 
     scene.attempts = attempt
     assert scene.poll(in_production(V1)) == 1
-    asked = scene.registry.pings
+    asked = scene.registry.reads
 
     scene.follower.confirm()
 
-    assert (asked, scene.registry.pings) == (2, 2)
+    assert (asked, scene.registry.reads) == (3, 3)
+
+
+@pytest.mark.parametrize("instead", [in_production(a_version(3)), View()], ids=["another", "none"])
+def test_a_version_that_is_no_longer_wanted_while_it_is_tried_is_given_up(scene: Scene, instead: View) -> None:
+    def hangs(_folder: Path) -> None:
+        scene.registry.view = instead
+        assert not scene.unwanted()
+        scene.follower.confirm()
+        assert scene.unwanted()
+        raise NoLongerWanted("another version is wanted by now")
+
+    assert scene.poll(in_production(V1)) == 1
+    scene.attempts = hangs
+    assert scene.poll(in_production(V2)) == 1
+    assert scene.posting.refusal is None
+
+    scene.attempts = scene.tried_out
+    assert scene.poll(times=2) == (3 if instead.in_production else 1)
+    assert scene.posting.refusal is None
+
+
+def test_a_version_that_was_given_up_can_come_again_at_once(scene: Scene) -> None:
+    def hangs(_folder: Path) -> None:
+        raise NoLongerWanted("another version is wanted by now")
+
+    scene.attempts = hangs
+    assert scene.poll(in_production(V1)) is None
+
+    scene.attempts = scene.tried_out
+    assert scene.poll() == 1

@@ -53,13 +53,6 @@ def test_the_size_of_a_version_is_that_of_the_files_that_come(
     assert told == sum(file.stat().st_size for file in home.rglob("*") if file.is_file())
 
 
-def test_a_ping_asks_only_whether_it_answers(stack: Stack, registrar: Registrar) -> None:
-    MlflowRegistry(stack.tracking_uri).ping(registrar.name)  # which it has never heard of
-
-    with pytest.raises(RegistryUnreachable):
-        MlflowRegistry(f"http://127.0.0.1:{free_port()}").ping(registrar.name)
-
-
 def test_after_a_download_the_tags_are_read_anew(stack: Stack, registrar: Registrar, tmp_path: Path) -> None:
     """Nothing that a poll asks for shows that the tag of an old version has changed, where only an alias names it."""
     registry = MlflowRegistry(stack.tracking_uri)

@@ -16,7 +16,7 @@ import pytest
 from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 
-from serving.errors import InvalidInput, PredictionFailed, RowsRefused, VersionRefused
+from serving.errors import InvalidInput, NoLongerWanted, PredictionFailed, RowsRefused, VersionRefused
 from serving.hosting import messages
 from serving.hosting.hosted import GONE, Host, HostedModel, Hosts
 from serving.logs import where
@@ -139,6 +139,16 @@ def test_a_version_that_hangs_is_refused_and_its_process_ended(forking: Forking,
 
     with pytest.raises(VersionRefused, match="it did not predict its own example within 1 s"):
         Hosts(forking.door, rules=WITH_CODE, patience_seconds=1).attempt(a_pyfunc(tmp_path / "hanging", hangs))
+
+    eventually(lambda: not forking.hosts())
+
+
+def test_a_version_that_hangs_and_is_no_longer_wanted_holds_up_nobody(forking: Forking, tmp_path: Path) -> None:
+    hosts = Hosts(forking.door, rules=WITH_CODE)
+    asked = iter([False, False, True])
+
+    with pytest.raises(NoLongerWanted):
+        hosts.attempt(a_pyfunc(tmp_path / "hanging", "threading.Event().wait()"), lambda: next(asked))
 
     eventually(lambda: not forking.hosts())
 

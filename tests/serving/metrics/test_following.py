@@ -80,7 +80,7 @@ def test_a_download_that_fails_is_no_download(tmp_path: Path) -> None:
 
 
 def test_the_syncer_counts_what_it_refuses(tmp_path: Path) -> None:
-    def attempt(_folder: Path) -> None:
+    def attempt(_folder: Path, _unwanted: object) -> None:
         raise VersionRefused("no module named xgboost")
 
     clock, following = Clock(), Following()
