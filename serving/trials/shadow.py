@@ -11,7 +11,7 @@ from functools import partial
 
 from serving import logs
 from serving.errors import CallerError
-from serving.protocol import Answer, Model, NotRows, Rows
+from serving.protocol import Answer, Model, NotRows, Rows, Signature
 from serving.trials.agreement import agree, agree_as_json
 from serving.trials.lane import Lane
 from serving.trials.tally import OVERDUE_SECONDS, Counter
@@ -47,12 +47,14 @@ class Shadow:
         self._lane = lane or Lane()
         self.busy_seconds = self._lane.bounds.busy_seconds
         self._said = False
+        self._compared: Signature | None = None
+        self._alike = False
         # Here and not in a host, it would be billed for waiting while callers have Python's lock.
         self._clock = time.thread_time if model.runtime == "onnx" else time.perf_counter
 
     def copy(self, question: Question | None, rows: Rows, answer: Answer, production: Model) -> None:
         """Ask the candidate what `production` has answered."""
-        if _read_alike(production, self._model):
+        if self._reads_like(production):
             self._offer(partial(self._compare, lambda: rows, answer), _nbytes(rows))
         elif question is not None and self._model.plan is not None:
             self._offer(partial(self._compare, partial(_again, question, self._model, rows), answer), question.nbytes)
@@ -76,6 +78,12 @@ class Shadow:
 
     def close(self) -> None:
         self._lane.close()
+
+    def _reads_like(self, production: Model) -> bool:
+        """Are rows that were read for it what the candidate takes? Signatures are compared once only."""
+        if production.signature is not self._compared:
+            self._compared, self._alike = production.signature, production.signature == self._model.signature
+        return self._alike and production.plan is not None and self._model.plan is not None
 
     def _offer(self, work: Callable[[], None], nbytes: int) -> None:
         if not self._lane.offer(work, nbytes):
@@ -117,11 +125,6 @@ class Shadow:
             self._said = True
             extra = {"version": self.counter.version, "cause": logs.where(error)}
             log.warning("candidate failed", extra=extra)
-
-
-def _read_alike(one: Model, other: Model) -> bool:
-    """Are rows that were read for one what the other takes?"""
-    return one.plan is not None and other.plan is not None and one.signature == other.signature
 
 
 def _again(question: Question, model: Model, rows: Rows) -> Rows:
