@@ -21,6 +21,7 @@ from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, Q
 from serving.lineup import Lineup, Served, Standing
 from serving.metrics.answers import Counts, VersionCounts
 from serving.protocol import PREDICT, Answer, Model, Rows
+from serving.settings import KEY_HEADER
 from serving.trials.sample import Sample
 from serving.trials.traffic import on_canary
 
@@ -30,9 +31,6 @@ T = TypeVar("T")
 
 # More threads than cores only wait for each other; the extra ones cover models that release the GIL or wait for I/O.
 THREADS = (os.cpu_count() or 1) + 4
-
-
-KEY_HEADER = "x-caller-key"
 
 
 class Engine:

@@ -30,6 +30,7 @@ _TYPE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 PREFIX = "SERVING_"
 PLACEHOLDER = "change-me"
 LOAD_SECONDS = 120
+KEY_HEADER = "x-caller-key"
 
 
 class SettingsInvalid(Exception):
@@ -55,7 +56,7 @@ class Batching(BaseModel, frozen=True, extra="forbid"):
 class Candidate(BaseModel, frozen=True, extra="forbid"):
     """Who hears a canary, and when a candidate is taken out of traffic."""
 
-    key_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$", to_lower=True)] = "x-caller-key"
+    key_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$", to_lower=True)] = KEY_HEADER
     """The same caller always gets the same version; who sends no such header is told apart by the request's id."""
 
     max_error_rate: float = Field(default=0.02, ge=0, le=1)
