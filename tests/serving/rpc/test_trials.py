@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from serving.engine import KEY_HEADER
 from serving.protocol import Answer, Column, Rows, Signature
 from serving.rpc.generated import open_inference_pb2 as pb
 from serving.rpc.generated import slipway_pb2
 from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from serving.rpc.generated.slipway_pb2_grpc import PredictionsStub
+from serving.settings import KEY_HEADER
 from serving.trials.traffic import on_canary
 from tests.fakes import a_trial, a_version
 from tests.servers import eventually
