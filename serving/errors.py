@@ -19,6 +19,7 @@ ServingError
 └── FollowFailed             met while following the registry, never by a caller
     ├── RegistryUnreachable
     ├── NotPosted            the lineup cannot be written
+    ├── NoLongerWanted       another version is wanted by now
     └── VersionRefused
         └── OutOfRoom        the store's disk is full
 
@@ -133,14 +134,14 @@ class NotPosted(FollowFailed):
         )
 
 
-class VersionRefused(FollowFailed):
-    code = "version-refused"
-
-
 class NoLongerWanted(FollowFailed):
     """Nothing is wrong with the version, as far as anybody knows."""
 
     code = "no-longer-wanted"
+
+
+class VersionRefused(FollowFailed):
+    code = "version-refused"
 
 
 class OutOfRoom(VersionRefused):

@@ -105,7 +105,7 @@ def test_it_counts_hosts_and_those_that_died_though_they_were_wanted(
     new_fork_server: Callable[[], Forking], tmp_path: Path
 ) -> None:
     forking = new_fork_server()
-    hosts = Hosts(forking.door)
+    hosts = Hosts(forking.door, rules=WITH_CODE)
 
     def counted() -> tuple[float, float, set[int]]:
         """Started, died, and which run."""
