@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 
+YIELDS = 5
+"""Nice value of what prepares a version: requests come first, but on full cores it must be there within seconds."""
 FLAG = "--lifeline"
 
 

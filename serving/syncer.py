@@ -6,6 +6,7 @@ What a thread does at each poll is in `following/follower.py`. `python -m servin
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -99,6 +100,7 @@ def main() -> None:
     chosen = settings.read()
     logs.configure(chosen.log_level, sys.stderr)
     lifeline.end_with_parent(sys.argv)
+    os.nice(lifeline.YIELDS)
     syncer, judge = _composed(chosen, words.hosts, words.counted)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -34,6 +34,7 @@ def run(control: socket.socket) -> None:
     if not line:
         os._exit(0)
     asked = messages.load(line)
+    os.nice(asked.nice)
     threading.Thread(target=_end_with, args=[control], name="lifeline", daemon=True).start()
     said = Connection(os.dup(control.fileno()), readable=False)
     messages.send(said, Began(os.getpid()))

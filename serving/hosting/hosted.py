@@ -21,6 +21,7 @@ from serving.decoding import plan
 from serving.errors import FollowFailed, NoLongerWanted, PredictionFailed, ServingError, VersionRefused
 from serving.hosting import messages
 from serving.hosting.messages import Began, Ended, Load, Loaded, Refused
+from serving.lifeline import YIELDS
 from serving.protocol import Answer, Decoder, Model, NotRows, Rows
 from serving.runtimes import mlmodel, twin
 from serving.runtimes.mlmodel import MlModel
@@ -60,7 +61,7 @@ class Hosts:
 
         NoLongerWanted, and the process ended, soon after `unwanted` says so: it may hang.
         """
-        self._start(folder, unwanted).close()
+        self._start(folder, unwanted, YIELDS).close()
 
     def load(self, folder: Path, check: Callable[[], object] = lambda: None) -> Model:
         """VersionRefused, or what a twin raises.
@@ -71,8 +72,8 @@ class Hosts:
         found = twin.usable(about, self._runtime)
         return found or HostedModel(about, lambda: self._start(folder), check)
 
-    def _start(self, folder: Path, unwanted: Callable[[], bool] = lambda: False) -> "Host":
-        began, wanted = Host(), Load(str(folder.resolve()), self._runtime, self._rules)
+    def _start(self, folder: Path, unwanted: Callable[[], bool] = lambda: False, nice: int = 0) -> "Host":
+        began, wanted = Host(), Load(str(folder.resolve()), self._runtime, self._rules, nice)
         try:
             began.load(self._door, wanted, self._patience_seconds, unwanted)
         except FollowFailed:

@@ -30,6 +30,8 @@ class Load(msgspec.Struct):
     folder: str
     runtime: Runtime
     rules: Rules
+    nice: int = 0
+    """How much the process yields to others: nobody waits for a trial."""
 
 
 class Began(msgspec.Struct, tag=True):

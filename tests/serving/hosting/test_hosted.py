@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from serving.errors import InvalidInput, NoLongerWanted, PredictionFailed, RowsRefused, VersionRefused
 from serving.hosting import messages
 from serving.hosting.hosted import GONE, Host, HostedModel, Hosts
+from serving.lifeline import YIELDS
 from serving.logs import where
 from serving.protocol import CSV, JSON, PREDICT_PROBA, NotRows, Rows
 from serving.runtimes import choice, mlmodel
@@ -141,6 +142,17 @@ def test_a_version_that_hangs_is_refused_and_its_process_ended(forking: Forking,
         Hosts(forking.door, rules=WITH_CODE, patience_seconds=1).attempt(a_pyfunc(tmp_path / "hanging", hangs))
 
     eventually(lambda: not forking.hosts())
+
+
+def test_a_trial_yields_to_requests_and_a_version_that_answers_does_not(hosts: Hosts, tmp_path: Path) -> None:
+    told = tmp_path / "nice"
+    loading = f"open({str(told)!r}, 'a').write(f'{{os.nice(0)}} ')"
+    folder = a_pyfunc(tmp_path / "model", loading)
+
+    hosts.attempt(folder)
+    hosts.load(folder)
+
+    assert told.read_text().split() == [str(os.nice(0) + YIELDS), str(os.nice(0))]
 
 
 def test_a_version_that_hangs_and_is_no_longer_wanted_holds_up_nobody(forking: Forking, tmp_path: Path) -> None:
