@@ -1,10 +1,10 @@
 """Answer a stream of rows, one JSON value a line, with a stream of predictions, one a line.
 
 https://github.com/ndjson/ndjson-spec. A line is an object by column, a list in the signature's order, or, for a model
-with one input, its value. In order, each is answered by {"prediction": ...}, or by {"error": ..., "row": N} where it
-cannot be, N counted from 1; then the stream goes on. Lines that arrived together are predicted together, and none waits
-for company. Nothing is read while an answer waits to be taken, so neither a slow caller nor a slow model makes anything
-grow.
+with one input, its value. In order, each is answered by {"prediction": ...}, or where it cannot be by {"error": ...,
+"code": ..., "row": N}, N counted from 1; then the stream goes on. Lines that arrived together are predicted together,
+and none waits for company. Nothing is read while an answer waits to be taken, so neither a slow caller nor a slow model
+makes anything grow.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -94,4 +94,4 @@ def _line(answer: bytes | ServingError, number: int) -> bytes:
         return b'{"prediction":' + answer + b"}\n"
     # Alone in its body, the row was the first one.
     reason = str(answer).removeprefix("row 1, ")
-    return msgspec.json.encode({"error": reason, "row": number}) + b"\n"
+    return msgspec.json.encode({"error": reason, "code": answer.code, "row": number}) + b"\n"

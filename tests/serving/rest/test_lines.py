@@ -69,10 +69,14 @@ async def test_a_bad_line_is_named_and_the_stream_goes_on(engine: Engine) -> Non
 
     assert answers == [
         {"prediction": 6},
-        {"error": "column 'b': expected a double, got a string", "row": 2},
+        {"error": "column 'b': expected a double, got a string", "code": "invalid-input", "row": 2},
         {"prediction": 6},
-        {"error": "the line is not JSON", "row": 4},
-        {"error": "a line is an object or a list with a (double), b (double), c (double)", "row": 5},
+        {"error": "the line is not JSON", "code": "invalid-input", "row": 4},
+        {
+            "error": "a line is an object or a list with a (double), b (double), c (double)",
+            "code": "invalid-input",
+            "row": 5,
+        },
         {"prediction": 6},
     ]
 
@@ -81,14 +85,16 @@ async def test_a_row_is_answered_as_it_would_be_alone(engine: Engine) -> None:
     """In one body, MLflow would take what other rows have for missing here."""
     answers = await answered(engine, put(engine.lineup), ROW + b'{"a": 1, "b": 2}\n[1, 2]\n')
 
-    assert [set(each) for each in answers] == [{"prediction"}, {"error", "row"}, {"error", "row"}]
+    assert [set(each) for each in answers] == [{"prediction"}, {"error", "code", "row"}, {"error", "code", "row"}]
     assert "column 'c' is missing" in answers[1]["error"]
 
 
 async def test_a_line_cannot_leave_its_place(engine: Engine) -> None:
     splice = b'{"a": 1, "b": 2, "c": 3}], "params": {"predict_proba": true}, "x": [{}\n'
 
-    assert await answered(engine, put(engine.lineup), splice) == [{"error": "the line is not JSON", "row": 1}]
+    (answer,) = await answered(engine, put(engine.lineup), splice)
+
+    assert answer == {"error": "the line is not JSON", "code": "invalid-input", "row": 1}
 
 
 async def test_lines_that_arrived_together_are_predicted_together(engine: Engine) -> None:
@@ -128,7 +134,8 @@ async def test_a_row_that_the_model_refuses_takes_no_other_with_it(engine: Engin
 
     answers = await answered(engine, put(engine.lineup, TensorModel(answers=picky)), ROW + b"[-1,0,0]\n" + ROW)
 
-    assert answers == [{"prediction": 6}, {"error": "not below 0", "row": 2}, {"prediction": 6}]
+    refused = {"error": "not below 0", "code": "rows-refused", "row": 2}
+    assert answers == [{"prediction": 6}, refused, {"prediction": 6}]
 
 
 async def test_a_crash_of_the_model_says_nothing_of_it(engine: Engine) -> None:
@@ -138,7 +145,7 @@ async def test_a_crash_of_the_model_says_nothing_of_it(engine: Engine) -> None:
     (answer,) = await answered(engine, put(engine.lineup, TensorModel(answers=crash)), ROW)
 
     assert "secret" not in str(answer)
-    assert answer["row"] == 1
+    assert (answer["code"], answer["row"]) == ("prediction-failed", 1)
 
 
 async def test_a_version_is_the_streams_own(engine: Engine) -> None:
@@ -160,7 +167,8 @@ async def test_a_line_without_end_ends_the_stream(engine: Engine, tail: bytes) -
 
     answers = await answered(engine, put(engine.lineup), *chunks, line_bytes=64)
 
-    assert answers == [{"prediction": 6}, {"error": "a line is longer than 64 bytes; the stream ends here", "row": 2}]
+    end = {"error": "a line is longer than 64 bytes; the stream ends here", "code": "too-large", "row": 2}
+    assert answers == [{"prediction": 6}, end]
 
 
 async def test_a_deadline_ends_the_stream(engine: Engine) -> None:
@@ -168,7 +176,7 @@ async def test_a_deadline_ends_the_stream(engine: Engine) -> None:
 
     answers = await answered(engine, put(engine.lineup), ROW * 3, call=call)
 
-    assert [each["row"] for each in answers] == [1]
+    assert [(each["code"], each["row"]) for each in answers] == [("deadline-expired", 1)]
 
 
 async def test_a_caller_who_hangs_up_is_not_predicted_for(engine: Engine) -> None:
