@@ -26,7 +26,9 @@ async def server(engine: EngineOf, folder: TrialsOf) -> dict[str, Any]:
         "name": "slipway",
         "version": __version__,
         "extensions": ["binary_tensor_data"],
-        # Slipway's own members: of the model for which they are worst.
+        # Slipway's own members. The first model is the one that /invocations asks.
+        "models": list(engine.lineup.names),
+        # Of the model for which they are worst.
         "offline": offline,
         "stale": not offline and any(standing.stale for standing in standings),
         "registry_reachable": not offline and all(standing.reaches_registry for standing in standings),

@@ -15,6 +15,7 @@ async def test_the_server_describes_itself(client: httpx.AsyncClient) -> None:
     described = (await client.get("/v2")).json()
 
     assert (described["name"], described["extensions"]) == ("slipway", ["binary_tensor_data"])
+    assert described["models"] == ["iris", "wine"]
 
 
 async def test_it_lives_without_a_model_and_is_not_ready(client: httpx.AsyncClient) -> None:
