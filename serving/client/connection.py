@@ -1,0 +1,92 @@
+"""What both clients have: whom they talk to, in which protocol, and what their verbs ask."""
+
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any, Literal
+
+from serving.client.addresses import Transport, address
+from serving.client.conversation import Conversation, Steps
+from serving.client.dialect import Dialect
+from serving.client.errors import ClientError
+from serving.client.interface import Interface
+from serving.client.pieces import Piece
+from serving.client.replies import Answer
+from serving.client.retry import Retry
+
+URL = "http://127.0.0.1:8000"
+PREDICT_PROBA = "predict_proba"
+SECONDS = 30.0
+"""For a call, its retries and their pauses included."""
+PATIENT = Retry()
+
+OnRefused = Literal["raise", "yield"]
+Params = Mapping[str, Any]
+
+
+class Connection:
+    """To one model of one server."""
+
+    def __init__(  # noqa: PLR0913 - what a caller may want otherwise, each by name
+        self,
+        url: str = URL,
+        *,
+        model: str | None = None,
+        transport: Transport | None = None,
+        timeout: float | None = SECONDS,
+        retry: Retry = PATIENT,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`url`: `http://…`, `https://…`, `grpc://HOST:PORT`, or HOST:PORT with a transport; ValueError for others.
+
+        `model`: the server's first one by default, which gRPC cannot ask for. `timeout`: seconds for a whole call,
+        None for no limit. `headers`: sent with every request, over gRPC as metadata. ImportError: gRPC without grpcio.
+        """
+        to = address(url, transport)
+        dialect, carriers = _over_http(model) if to.transport == "http" else _over_grpc(model)
+        self._timeout = timeout
+        self._carrier: Any = self._carrier_of(carriers)(to.place, headers or {})
+        self._conversation = Conversation(dialect, retry)
+
+    def _carrier_of(self, carriers: ModuleType) -> Any:
+        """The one that waits as this client does."""
+        raise NotImplementedError
+
+    def _asks(self, rows: Any, params: Params | None, timeout: float | None) -> Steps[Answer]:
+        return self._conversation.ask(rows, params, self._timeout if timeout is None else timeout)
+
+    def _learns(self) -> Steps[Interface]:
+        return self._conversation.learn(self._timeout)
+
+    def _asks_for(self, piece: Piece) -> Steps[list[Any]]:
+        return self._conversation.piece(piece, self._timeout)
+
+
+def with_probabilities(params: Params | None) -> Params:
+    return {**(params or {}), PREDICT_PROBA: True}
+
+
+def heard(outcomes: list[Any], on_refused: OnRefused) -> Iterator[Any]:
+    """The predictions of a piece; its errors raised, or among them."""
+    for each in outcomes:
+        if isinstance(each, ClientError) and on_refused == "raise":
+            raise each
+        yield each
+
+
+def _over_http(model: str | None) -> tuple[Dialect, ModuleType]:
+    from serving.client import http_carriers
+    from serving.client.over_http import OverHttp
+
+    return OverHttp(model), http_carriers
+
+
+def _over_grpc(model: str | None) -> tuple[Dialect, ModuleType]:
+    if model is None:
+        raise ValueError("over gRPC the model has to be named: model=…")
+    try:
+        from serving.client import grpc_carriers
+        from serving.client.over_grpc import OverGrpc
+    except ImportError as error:
+        raise ImportError("gRPC needs the packages grpcio and protobuf") from error
+
+    return OverGrpc(model), grpc_carriers

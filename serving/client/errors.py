@@ -1,0 +1,159 @@
+"""Everything that may come of a call instead of an answer.
+
+ClientError
+├── CallerError              what was asked is wrong; asking again changes nothing
+│   ├── InvalidInput         does not fit the model
+│   ├── RowsRefused          fits, but the model cannot predict it
+│   ├── NoProbabilities
+│   ├── TooLarge
+│   ├── UnknownModel
+│   ├── UnknownVersion
+│   ├── UnsupportedMedia
+│   └── UnsupportedEncoding
+├── Busy                     the server's word for later; tried again until the time is up
+│   ├── NotReady
+│   └── QueueFull
+├── Unreachable              no connection, or one that broke off; tried again too
+├── DeadlineExpired          the time given to the call is up
+└── ServerFailed             theirs; their log has the cause under the request id
+    ├── PredictionFailed
+    └── UnreadableAnswer     whoever answered is no Slipway server, or a proxy stands before it
+
+A message is the server's reason, or one of ours; it never repeats a value that was sent. Pure.
+"""
+
+from typing import NamedTuple
+
+
+class Source(NamedTuple):
+    """Who answered, as far as that is known; empty where it is not."""
+
+    model: str = ""
+    version: str = ""
+    request_id: str = ""
+
+
+NOBODY = Source()
+
+
+class ClientError(Exception):
+    """`code` and `reason` are the server's where it gave them; `row` is counted from 1, in a stream."""
+
+    code = "client-error"
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: str = "",
+        source: Source = NOBODY,
+        row: int | None = None,
+        retry_after: float = 0,
+    ) -> None:
+        """`retry_after`: the seconds that the server wants to be left alone."""
+        super().__init__(reason)
+        self.reason, self.row, self.retry_after = reason, row, retry_after
+        self.code = code or self.code
+        self.model, self.version, self.request_id = source
+
+    def __str__(self) -> str:
+        where = f"row {self.row}: " if self.row is not None else ""
+        request = f", request {self.request_id}" if self.request_id else ""
+        return f"{where}{self.reason} ({self.code}{request})"
+
+
+class CallerError(ClientError):
+    code = "bad-request"
+
+
+class InvalidInput(CallerError):
+    code = "invalid-input"
+
+
+class RowsRefused(CallerError):
+    code = "rows-refused"
+
+
+class NoProbabilities(CallerError):
+    code = "no-probabilities"
+
+
+class TooLarge(CallerError):
+    code = "too-large"
+
+
+class UnknownModel(CallerError):
+    code = "unknown-model"
+
+
+class UnknownVersion(CallerError):
+    code = "unknown-version"
+
+
+class UnsupportedMedia(CallerError):
+    code = "unsupported-media-type"
+
+
+class UnsupportedEncoding(CallerError):
+    code = "unsupported-encoding"
+
+
+class Busy(ClientError):
+    code = "busy"
+
+
+class NotReady(Busy):
+    code = "not-ready"
+
+
+class QueueFull(Busy):
+    code = "queue-full"
+
+
+class Unreachable(ClientError):
+    code = "unreachable"
+
+
+class DeadlineExpired(ClientError):
+    code = "deadline-expired"
+
+    def __init__(self, reason: str = "the time given to this call is up", **known: object) -> None:
+        super().__init__(reason, **known)  # type: ignore[arg-type]  # as there
+
+
+class ServerFailed(ClientError):
+    code = "server-failed"
+
+
+class PredictionFailed(ServerFailed):
+    code = "prediction-failed"
+
+
+class UnreadableAnswer(ServerFailed):
+    code = "unreadable-answer"
+
+
+_NAMED: dict[str, type[ClientError]] = {
+    kind.code: kind
+    for kind in (
+        CallerError,
+        InvalidInput,
+        RowsRefused,
+        NoProbabilities,
+        TooLarge,
+        UnknownModel,
+        UnknownVersion,
+        UnsupportedMedia,
+        UnsupportedEncoding,
+        Busy,
+        NotReady,
+        QueueFull,
+        DeadlineExpired,
+        PredictionFailed,
+    )
+}
+
+
+def kind_of(code: str, otherwise: type[ClientError]) -> type[ClientError]:
+    """The error that a server means by `code`; `otherwise` for a code that is not known here."""
+    return _NAMED.get(code, otherwise)

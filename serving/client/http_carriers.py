@@ -1,0 +1,77 @@
+"""Carry one HTTP request and bring back its response, on a thread or in an event loop. Decides nothing."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import httpx
+
+from serving.client.errors import DeadlineExpired, Unreachable
+from serving.client.over_http import TIMEOUT, Request
+from serving.client.problems import Response
+
+CONNECT_SECONDS = 5.0
+"""A machine that takes no connection in that time is not there."""
+
+
+class Carrier:
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self._http = httpx.Client(base_url=url, headers=dict(headers))
+
+    def send(self, request: Request, seconds: float | None) -> Response:
+        """Unreachable; DeadlineExpired after `seconds`, or, where an answer comes in drops, after twice that."""
+        until = None if seconds is None else time.monotonic() + seconds
+        try:
+            with self._http.stream(**_options(request, seconds)) as response:
+                body = bytearray()
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if until is not None and time.monotonic() > until:
+                        raise DeadlineExpired
+                return Response(response.status_code, response.headers, bytes(body))
+        except httpx.RequestError as error:
+            _refuse(error)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class AsyncCarrier:
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self._http = httpx.AsyncClient(base_url=url, headers=dict(headers))
+
+    async def send(self, request: Request, seconds: float | None) -> Response:
+        """Unreachable; DeadlineExpired after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                response = await self._http.request(**_options(request, seconds))
+        except TimeoutError as error:
+            raise DeadlineExpired from error
+        except httpx.RequestError as error:
+            _refuse(error)
+        return Response(response.status_code, response.headers, response.content)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+def _options(request: Request, seconds: float | None) -> dict[str, Any]:
+    headers = dict(request.headers)
+    if seconds is not None:
+        headers[TIMEOUT] = str(max(1, int(seconds * 1000)))
+    connect = CONNECT_SECONDS if seconds is None else min(seconds, CONNECT_SECONDS)
+    timeout = httpx.Timeout(seconds, connect=connect)
+    return {
+        "method": request.method,
+        "url": request.path,
+        "headers": headers,
+        "content": request.body,
+        "timeout": timeout,
+    }
+
+
+def _refuse(error: httpx.RequestError) -> NoReturn:
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        raise DeadlineExpired from error
+    raise Unreachable(f"the server cannot be reached, or broke off: {type(error).__name__}") from error
