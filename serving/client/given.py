@@ -32,10 +32,6 @@ class Records:
 
     rows: list[dict[str, Any]]
 
-    @property
-    def count(self) -> int:
-        return len(self.rows)
-
 
 @dataclass(frozen=True)
 class Nested:
@@ -43,20 +39,12 @@ class Nested:
 
     rows: list[Any]
 
-    @property
-    def count(self) -> int:
-        return len(self.rows)
-
 
 @dataclass(frozen=True)
 class Tensors:
     """Arrays by name, as nested lists with an entry a row."""
 
     arrays: dict[str, list[Any]]
-
-    @property
-    def count(self) -> int:
-        return len(next(iter(self.arrays.values()), []))
 
 
 Rows = Table | Records | Nested | Tensors

@@ -101,6 +101,8 @@ def _ordered(rows: Nested, inputs: tuple[Input, ...]) -> Shaped:
             raise InvalidInput("this model takes several tensors; give them by name, in a dict")
         return {inputs[0].name if inputs else "input-0": (shape, values)}
     width = shape[1] if len(shape) > 1 else 1
+    if not rows.rows:
+        return {each.name: ((0,), []) for each in inputs}
     if width != len(inputs) or len(shape) > 2:
         raise InvalidInput(f"a row of this model has {len(inputs)} values")
     return {each.name: (shape[:1], values[at::width]) for at, each in enumerate(inputs)}
@@ -115,10 +117,11 @@ def _flat(nested: list[Any]) -> tuple[tuple[int, ...], list[Any]]:
 
 def _set(parameter: Any, name: str, value: Any) -> None:
     kinds = {bool: "bool_param", int: "int64_param", float: "double_param", str: "string_param"}
-    field = kinds.get(type(value))
-    if field is None:
-        raise InvalidInput(f"param '{name}': gRPC takes a boolean, a number or a text; send others over HTTP")
-    setattr(parameter, field, value)
+    try:
+        setattr(parameter, kinds[type(value)], value)
+    except (KeyError, ValueError):  # of another type, or an integer of more than 64 bits
+        reason = "gRPC takes a boolean, a number of 64 bits or a text; send others over HTTP"
+        raise InvalidInput(f"param '{name}': {reason}") from None
 
 
 def _natural(value: Any) -> Any:

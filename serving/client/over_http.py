@@ -69,7 +69,7 @@ def _content(rows: Rows, interface: Interface | None) -> dict[str, Any]:
     if isinstance(rows, Records):
         return {"dataframe_records": rows.rows}
     if isinstance(rows, Table):
-        return _split(rows.columns, rows.count)
+        return _split(list(rows.columns), [list(row) for row in zip(*rows.columns.values(), strict=True)])
     if isinstance(rows, Tensors):
         return {"inputs": rows.arrays}
     if interface is None or not interface.inputs:
@@ -86,12 +86,11 @@ def _ordered(names: list[str], rows: list[Any]) -> dict[str, Any]:
         rows = [each if isinstance(each, list) else [each] for each in rows]
     if any(not isinstance(each, list) or len(each) != len(names) for each in rows):
         raise InvalidInput(f"a row of this model has {len(names)} values")
+    return _split(names, rows)
+
+
+def _split(names: list[str], rows: list[Any]) -> dict[str, Any]:
     return {"dataframe_split": {"columns": names, "data": rows}}
-
-
-def _split(columns: dict[str, list[Any]], count: int) -> dict[str, Any]:
-    data = [list(row) for row in zip(*columns.values(), strict=True)] if columns else [[] for _ in range(count)]
-    return {"dataframe_split": {"columns": list(columns), "data": data}}
 
 
 def _encoded(body: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from serving.client.errors import InvalidInput
@@ -26,6 +27,7 @@ _RAW = {
     "FP64": "d",
 }
 """As `struct` calls them."""
+_NOT_SO = ValueError, TypeError, OverflowError
 _LENGTH = struct.Struct("<I")
 
 
@@ -41,11 +43,14 @@ def fitted(name: str, datatype: str, values: list[Any]) -> Values:
     """
     read = _READ.get(datatype)
     if read is not None:
-        try:
+        with suppress(*_NOT_SO):
             return Values(datatype, [read(value) for value in values])
-        except (ValueError, TypeError, OverflowError):
-            pass
-    return _as_they_are(name, datatype, values)
+    try:
+        return _as_they_are(datatype, values)
+    except _NOT_SO:
+        # Not raised from that: it would repeat the value.
+        reason = "a text is missing, or values differ in kind, which no tensor holds; use HTTP"
+        raise InvalidInput(f"input '{name}': {reason}") from None
 
 
 def raw_values(datatype: str, data: bytes) -> list[Any]:
@@ -61,19 +66,16 @@ def raw_values(datatype: str, data: bytes) -> list[Any]:
     return list(struct.unpack(f"<{len(data) // struct.calcsize('<' + letter)}{letter}", data))
 
 
-def _as_they_are(name: str, datatype: str, values: list[Any]) -> Values:
+def _as_they_are(datatype: str, values: list[Any]) -> Values:
+    """ValueError, TypeError or OverflowError for what no tensor can hold."""
     kinds = {type(value) for value in values}
     if kinds == {bool}:
         return Values("BOOL", values)
     if kinds == {int} and all(-(2**63) <= value < 2**63 for value in values):
         return Values("INT64", values)
-    if kinds <= {int, float, bool, type(None)} and datatype != "BYTES":
+    if kinds <= {int, float, bool, type(None)} and (datatype != "BYTES" or type(None) not in kinds):
         return Values("FP64", [_number(value) for value in values])
-    if kinds <= {str, bytes}:
-        return Values("BYTES", [_text(value) for value in values])
-    if kinds <= {int, float}:
-        return Values("FP64", [float(value) for value in values])
-    raise InvalidInput(f"input '{name}': a text is missing, or values differ in kind, which no tensor holds; use HTTP")
+    return Values("BYTES", [_text(value) for value in values])
 
 
 def _number(value: Any) -> float:

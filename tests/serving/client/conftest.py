@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -96,6 +96,8 @@ class Reply:
     """Says that there is more than it then sends."""
     held: threading.Event | None = None
     """Answers only when that is set."""
+    seconds_a_byte: float = 0
+    """Of the body, which comes in drops."""
 
 
 class Misbehaving:
@@ -123,6 +125,10 @@ class Misbehaving:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
+                with suppress(ConnectionError):  # the client may have given up
+                    self._answer()
+
+            def _answer(self) -> None:
                 mine.bodies.append(self.rfile.read(int(self.headers["content-length"])))
                 mine.heard.append({name.lower(): value for name, value in self.headers.items()})
                 reply = mine.replies.pop(0) if mine.replies else Reply()
@@ -136,7 +142,11 @@ class Misbehaving:
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(reply.body) + (10 if reply.cut else 0)))
                 self.end_headers()
-                self.wfile.write(reply.body)
+                for at in range(len(reply.body)) if reply.seconds_a_byte else ():
+                    self.wfile.write(reply.body[at : at + 1])
+                    threading.Event().wait(reply.seconds_a_byte)
+                if not reply.seconds_a_byte:
+                    self.wfile.write(reply.body)
                 self.close_connection = reply.cut
 
             def log_message(self, *_words: object) -> None:

@@ -124,6 +124,16 @@ def test_a_refusal_is_the_same_over_either_transport(
     assert "secret" not in str(refusal.value)
 
 
+def test_no_rows_are_no_predictions(running: Running, client: Client) -> None:
+    running.put(TensorModel(answers=lambda rows: Answer((rows.blocks[0][:, 0],))))
+
+    nothing = client.predict(FRAME.head(0))
+
+    assert (type(nothing), len(nothing)) == (pd.Series, 0)
+    assert len(client.predict(np.zeros((0, 3)))) == 0
+    assert client.predict({"a": [], "b": [], "c": []}) == client.predict([]) == []
+
+
 def test_a_refusal_names_the_version_and_the_request(client: Client) -> None:
     with pytest.raises(InvalidInput) as refusal:
         client.predict({"a": [1.0]})

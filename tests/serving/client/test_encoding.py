@@ -126,6 +126,13 @@ def test_several_tensors_are_given_by_name() -> None:
         over_grpc(signature, given["a"])
 
 
+@pytest.mark.parametrize("number", [1e300, -1e300, 1e-300, 2**53 + 1, 16_777_217])
+def test_a_number_that_is_too_much_for_the_column_is_rounded_alike(number: float) -> None:
+    signature, given = Signature((Column("a", "float"), Column("b", "double"))), {"a": [number], "b": [number]}
+
+    assert over_http(signature, given) == over_grpc(signature, given)
+
+
 def test_params_ask_for_probabilities_over_both() -> None:
     signature, given = Signature((Column("a", "double"),)), {"a": [1.0]}
     params = {"predict_proba": True}
@@ -133,9 +140,10 @@ def test_params_ask_for_probabilities_over_both() -> None:
     assert over_http(signature, given, params) == over_grpc(signature, given, params) == ([[[1.0]]], "predict_proba")
 
 
-def test_a_param_that_grpc_has_no_place_for_is_refused_by_name() -> None:
-    with pytest.raises(InvalidInput, match="param 'list': gRPC takes a boolean, a number or a text"):
-        over_grpc(Signature((Column("a", "double"),)), {"a": [1.0]}, {"list": [1]})
+@pytest.mark.parametrize("value", [[1], None, 2**63, "\ud800"])
+def test_a_param_that_grpc_has_no_place_for_is_refused_by_name(value: object) -> None:
+    with pytest.raises(InvalidInput, match="param 'odd': gRPC takes a boolean, a number of 64 bits or a text"):
+        over_grpc(Signature((Column("a", "double"),)), {"a": [1.0]}, {"odd": value})
 
 
 def test_dates_of_a_frame_arrive_whether_they_have_a_fraction_or_not() -> None:

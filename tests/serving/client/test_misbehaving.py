@@ -91,6 +91,14 @@ async def test_a_server_that_says_nothing_is_given_up_when_the_time_is_up(predic
     assert len(server.heard) == 1
 
 
+async def test_a_server_that_answers_in_drops_is_given_up_too(predict: Verb) -> None:
+    with Misbehaving(Reply(seconds_a_byte=0.1)) as server:
+        began = time.monotonic()
+        with pytest.raises(DeadlineExpired):
+            await predict(server.url, ROW, timeout=0.35)
+        assert time.monotonic() - began < 1.5
+
+
 async def test_the_time_is_for_all_attempts_and_the_server_is_told_what_is_left(predict: Verb) -> None:
     with Misbehaving(a_problem(503, "busy", **{"retry-after": "1"})) as server:
         await predict(server.url, ROW, timeout=20)
