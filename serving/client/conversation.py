@@ -149,14 +149,15 @@ class Conversation:
     def _tried(self, question: Question, deadline: Deadline) -> Steps[Any]:
         """The answer, asked for again while that may help."""
         failed = 0
+        met: ClientError | None = None
         while True:
             left = deadline.left()
             if left is not None and left <= 0:
-                raise DeadlineExpired
+                raise DeadlineExpired from met
             try:
                 return question.read((yield Send(question.request, left)))
             except ClientError as error:
-                failed += 1
+                failed, met = failed + 1, error
                 pause = self._retry.pause(error, failed=failed, left=deadline.left(), chance=self._chance)
                 if pause is None:
                     raise

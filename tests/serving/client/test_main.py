@@ -70,7 +70,7 @@ def test_texts_that_look_like_numbers_stay_texts(running: Running, tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["rows.csv", "--url", "http://127.0.0.1:1", "--timeout", "1"], 1, "error: the server cannot be reached"),
+        (["rows.csv", "--url", "http://127.0.0.1:1", "--timeout", "20"], 1, "error: the server cannot be reached"),
         (["rows.csv", "--url", "ftp://here"], 2, "error: the address of a server is http://"),
         (["rows.csv", "--url", "grpc://127.0.0.1:1"], 2, "error: over gRPC the model has to be named"),
         (["nothing.jsonl"], 1, "nothing.jsonl: No such file or directory"),
