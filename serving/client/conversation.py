@@ -1,6 +1,6 @@
 """What a call says and hears until it has its answer: which requests, which pauses, in which order.
 
-A generator of steps, so that it is written once: `clients.py` takes them, waiting as a thread or as a coroutine waits.
+A generator of steps, so that it is written once: the sync and the async client take them, each waiting in its way.
 Touches no network and does not sleep itself.
 """
 
