@@ -6,23 +6,18 @@ all.
 
 import argparse
 import logging
-import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dotenv import load_dotenv
 
-from serving import logs, settings, supervisor
+from serving import logs, own_hosts, settings
 from serving.admission.rules import Rules
 from serving.errors import FollowFailed, VersionRefused
 from serving.following.follower import Follower, Outage, Tools
 from serving.following.registry import MlflowRegistry
-from serving.hosting import door
 from serving.hosting.hosted import Hosts
 from serving.settings import Settings
 from serving.store.posted import Board, Posting
@@ -82,7 +77,7 @@ def make(chosen: Settings, folder: Path) -> list[str]:
         # Beside it, for a rename does not leave the disk.
         with (
             TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as beside,
-            _fork_server() as hosts,
+            own_hosts.served() as hosts,
         ):
             store = Store(Path(beside) / "store")
             tools = Tools(
@@ -126,29 +121,6 @@ def _bring(name: str, tools: Tools) -> str:
     tools.board.put(Posting(name, version, posting.folder))
     vouched = VOUCHED[tools.trust.check(tools.store.folder / posting.folder, version)]
     return "; ".join([f"version {version.number}, {vouched}", *posting.disagreements])
-
-
-@contextmanager
-def _fork_server() -> Iterator[Path]:
-    """The socket to one that lives as long as the block, and no longer than this process. OSError."""
-    reading, writing = os.pipe()
-    with TemporaryDirectory(prefix="slipway-") as folder, os.fdopen(writing, "wb"), os.fdopen(reading, "rb"):
-        with door.made(Path(folder)) as hosts:
-            path, program = Path(hosts.getsockname()), supervisor.fork_server(hosts)
-            running = subprocess.Popen(
-                program.command(reading),
-                pass_fds=(*program.inherits, reading),
-                env={**program.environment, **os.environ},
-            )
-        # From here on it alone listens: once it is gone, whoever asks is told at once.
-        try:
-            yield path
-        finally:
-            running.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                running.wait(supervisor.STOP_SECONDS)
-            running.kill()
-            running.wait()
 
 
 def _refuse(lines: list[str], *, status: int) -> int:
