@@ -227,10 +227,13 @@ def env_names() -> frozenset[str]:
     return frozenset(plain | {_env_name(name, field) for name, each in groups.items() for field in each.model_fields})
 
 
-def read() -> Settings:
-    """Settings from the environment. SettingsInvalid has a line for each one that is missing or wrong."""
+def read(models: tuple[str, ...] = ()) -> Settings:
+    """Settings from the environment, but for `models`, for a command that is told them.
+
+    SettingsInvalid has a line for each one that is missing or wrong.
+    """
     try:
-        return Settings()
+        return Settings(models=models) if models else Settings()
     except ValidationError as error:
         raise SettingsInvalid(
             [_line(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()]

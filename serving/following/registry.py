@@ -55,6 +55,15 @@ class MlflowRegistry:
                 return View()
             raise RegistryUnreachable(_reason(error)) from error
 
+    def find(self, name: str, number: int) -> Version | None:
+        """Whatever its stage; None where there is no such version. RegistryUnreachable."""
+        try:
+            return _version(self._client.get_model_version(name, str(number)))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise RegistryUnreachable(_reason(error)) from error
+
     def size(self, version: Version) -> int | None:
         try:
             files = get_artifact_repository(self._source(version), tracking_uri=self._uri)

@@ -33,6 +33,12 @@ def test_two_names_are_enough() -> None:
     assert chosen.deployment == "production"
 
 
+def test_a_command_that_is_told_a_model_needs_no_name_for_it(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SERVING_MODELS", "iris")
+
+    assert settings.read(("wine",)).models == ("wine",)
+
+
 def test_every_wrong_or_missing_setting_gets_a_line(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("MLFLOW_TRACKING_URI")
     environment.setenv("SERVING_PORT", "eighty")

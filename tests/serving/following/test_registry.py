@@ -33,6 +33,19 @@ def test_stage_alias_and_tags_are_read(stack: Stack, registrar: Registrar, tmp_p
     assert (home / "MLmodel").is_file()
 
 
+def test_any_version_is_found_by_its_number(stack: Stack, registrar: Registrar) -> None:
+    registry = MlflowRegistry(stack.tracking_uri)
+    number = registrar.register(slope(1))
+
+    found = registry.find(registrar.name, number)
+
+    assert found is not None
+    assert (found.name, found.number) == (registrar.name, number)
+    assert registry.find(registrar.name, number + 1) is None
+    with pytest.raises(RegistryUnreachable):
+        MlflowRegistry(f"http://127.0.0.1:{free_port()}").find(registrar.name, number)
+
+
 def test_the_size_of_a_version_is_that_of_the_files_that_come(
     stack: Stack, registrar: Registrar, tmp_path: Path
 ) -> None:
