@@ -1,4 +1,4 @@
-"""`python -m serving`: answer with whatever version the registry calls Production."""
+"""`python -m serving`: answer with whatever version the registry calls Production. With `score`: score a file by it."""
 
 import argparse
 import logging
@@ -12,6 +12,7 @@ from dotenv import load_dotenv
 
 from serving import logs, settings, supervisor
 from serving.hosting import door
+from serving.scoring import command_line
 from serving.settings import Settings
 
 log = logging.getLogger("serving")
@@ -21,9 +22,20 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only a folder of our own in it is use
 
 
 def main() -> int:
+    words = _words().parse_args()
+    return command_line.run(words) if words.command == "score" else _serve()
+
+
+def _words() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__)
     parser.epilog = f"Settings are environment names, also read from ./.env: {', '.join(sorted(settings.env_names()))}"
-    parser.parse_args()
+    commands = parser.add_subparsers(title="instead of serving", dest="command", metavar="score ...")
+    about = command_line.ABOUT
+    command_line.describe(commands.add_parser("score", help=about, description=about))
+    return parser
+
+
+def _serve() -> int:
     load_dotenv(".env")  # what is set already wins; boto3 and MLflow read their own names from it
     try:
         chosen = settings.read()

@@ -77,7 +77,7 @@ def make(chosen: Settings, folder: Path) -> list[str]:
         # Beside it, for a rename does not leave the disk.
         with (
             TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as beside,
-            own_hosts.served() as hosts,
+            own_hosts.served(chosen.models) as hosts,
         ):
             store = Store(Path(beside) / "store")
             tools = Tools(

@@ -12,8 +12,11 @@ from serving.hosting import door
 
 
 @contextmanager
-def served() -> Iterator[Path]:
-    """The socket to one that lives as long as the block, and no longer than this process. OSError."""
+def served(models: tuple[str, ...]) -> Iterator[Path]:
+    """The socket to one that lives as long as the block, and no longer than this process. OSError.
+
+    `models`: whatever the environment says of them, for it reads its settings there.
+    """
     reading, writing = os.pipe()
     with TemporaryDirectory(prefix="slipway-") as folder, os.fdopen(writing, "wb"), os.fdopen(reading, "rb"):
         with door.made(Path(folder)) as hosts:
@@ -21,7 +24,7 @@ def served() -> Iterator[Path]:
             running = subprocess.Popen(
                 program.command(reading),
                 pass_fds=(*program.inherits, reading),
-                env={**program.environment, **os.environ},
+                env={**program.environment, **os.environ, "SERVING_MODELS": ",".join(models)},
             )
         # From here on it alone listens: once it is gone, whoever asks is told at once.
         try:

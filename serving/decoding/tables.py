@@ -15,7 +15,7 @@ from serving.decoding.columns import DTYPES, Misfit, enforce, objects
 from serving.protocol import CSV, Array, Column
 
 _FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"([^,\r\n]*)|(?!")([^,\r\n]*))(,|\r?\n|\Z)')
-_MISSING = frozenset(
+MISSING = frozenset(
     [
         "#N/A",
         "#N/A N/A",
@@ -134,7 +134,7 @@ def _distinct(header: list[str]) -> list[tuple[str, str]]:
 def _column(values: list[str], type_name: str) -> Array:
     """pandas takes the first kind that all fields of a column are of, and then casts where no value changes by that."""
     if type_name == "string":
-        return objects([None if value in _MISSING else value for value in values])
+        return objects([None if value in MISSING else value for value in values])
     kinds = {"boolean": (_truth, _integer, _number), "double": (_number, _truth), "float": (_number, _truth)}
     found = _first(kinds.get(type_name, (_integer, _number, _truth)), values)
     if type_name in {"double", "float"}:
@@ -153,7 +153,7 @@ def _column(values: list[str], type_name: str) -> Array:
 def _first(kinds: Sequence[Callable[[str], Any]], values: list[str]) -> list[Any]:
     for kind in kinds:
         try:
-            return [None if value in _MISSING else kind(value) for value in values]
+            return [None if value in MISSING else kind(value) for value in values]
         except KeyError:
             continue
     raise Misfit("of no kind that fits")

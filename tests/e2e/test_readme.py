@@ -51,7 +51,7 @@ def test_every_command_of_the_readme_works_after_the_demo(alone: Platform) -> No
         if "make demo" in text or "make compose-up" in text:  # run by tests of their own
             continue
         said = script(text, alone)
-        if "python -m serving" in text:
+        if re.search(r"python -m serving$", text, re.MULTILINE):
             serves(said, alone)
             continue
         if language == "python":

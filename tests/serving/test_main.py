@@ -17,13 +17,13 @@ from tests.servers import ROOT, Server, free_port
 Process = Callable[..., AbstractContextManager[tuple[Server, httpx.Client]]]
 
 
-def run(folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """In `folder`, whose .env counts."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("SERVING_", "MLFLOW_", "SLIPWAY_"))
     }
     return subprocess.run(
-        [sys.executable, "-m", "serving"],
+        [sys.executable, "-m", "serving", *words],
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(ROOT), **env},
         capture_output=True,
@@ -31,6 +31,14 @@ def run(folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+def test_its_help_tells_of_serving_and_of_scoring(tmp_path: Path) -> None:
+    told = run(tmp_path, "--help").stdout
+
+    assert "SERVING_MODELS" in told
+    assert "score a CSV or Parquet file" in told
+    assert "--chunk-rows" in run(tmp_path, "score", "--help").stdout
 
 
 def test_a_wrong_environment_is_told_line_by_line(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from serving import own_hosts
 
 
 def test_it_lives_as_long_as_the_block() -> None:
-    with own_hosts.served() as door:
+    with own_hosts.served(("iris",)) as door:
         with socket.socket(socket.AF_UNIX) as caller:
             caller.connect(str(door))
         (child,) = (each for each in psutil.Process(os.getpid()).children() if "forkserver" in " ".join(each.cmdline()))

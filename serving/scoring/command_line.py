@@ -1,0 +1,99 @@
+"""The words of `python -m serving score`, and what it says. Imports nothing heavy until it is asked to score."""
+
+import argparse
+import logging
+import signal
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dotenv import load_dotenv
+
+if TYPE_CHECKING:
+    from serving.scoring.choosing import Catalogue
+    from serving.settings import Settings
+
+ABOUT = "score a CSV or Parquet file by a version of a registered model"
+MISCONFIGURED = 2
+INTERRUPTED = 130
+CHUNK_ROWS = 65_536
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="IN", help="a .csv or .parquet file, here or s3://bucket/key")
+    parser.add_argument("output", metavar="OUT", help="likewise; it appears once it is whole, in place of one before")
+    parser.add_argument("--model", required=True, metavar="NAME", help="registered model")
+    parser.add_argument("--version", type=_positive, metavar="N", help="the Production version if not given")
+    parser.add_argument("--keys", type=_names, default=(), metavar="ID,...", help="columns to put beside predictions")
+    parser.add_argument("--proba", action="store_true", help="probabilities instead of predictions")
+    parser.add_argument("--chunk-rows", type=_positive, default=CHUNK_ROWS, metavar="N", help="default: %(default)s")
+
+
+def run(words: argparse.Namespace) -> int:
+    """Score, and say how it went; the exit status. SIGINT and SIGTERM leave what is done to the next run."""
+    from serving import logs, settings
+    from serving.errors import ServingError
+    from serving.scoring.refusal import NotScored
+
+    load_dotenv(".env")
+    try:
+        chosen = settings.read((words.model,))
+    except settings.SettingsInvalid as error:
+        return _refuse(*error.lines, status=MISCONFIGURED)
+    logs.configure(chosen.log_level, sys.stderr)
+    logging.getLogger("serving").setLevel(logging.WARNING)  # how a download went is nobody's question
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _score(words, chosen)
+    except KeyboardInterrupt:
+        return _refuse("stopped; the same command goes on from here", status=INTERRUPTED)
+    except (NotScored, ServingError, OSError) as error:
+        return _refuse(str(error), status=1)
+    return 0
+
+
+def _score(words: argparse.Namespace, settings: "Settings") -> None:
+    from serving.scoring import work
+    from serving.scoring.choosing import chosen
+    from serving.scoring.loading import loaded
+    from serving.scoring.places import pair
+    from serving.scoring.progress import shown
+    from serving.scoring.reading import Source
+
+    given, out = pair(words.input, words.output)
+    task = work.Task(Source(given), out, words.keys, words.proba, words.chunk_rows)
+    registry = None if settings.offline else _registry(settings.tracking_uri)
+    choice = chosen(words.model, words.version, registry, settings.store)
+    _say(*choice.notes)
+    with loaded(choice, registry, settings) as (model, vouched):
+        _say(f"{words.model}, version {choice.version.number}; trust: {vouched}; runtime: {model.runtime}")
+        done = work.score(task, choice.version, model, work.Progress(partial(shown, sys.stderr), _say))
+    lines = done.lines(f"{words.model} {choice.version.number}", model.runtime, words.output)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def _registry(tracking_uri: str) -> "Catalogue":
+    from serving.following.registry import MlflowRegistry
+
+    return MlflowRegistry(tracking_uri)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _say(*lines: str) -> None:
+    sys.stderr.writelines(f"score: {line}\n" for line in lines)
+    sys.stderr.flush()
+
+
+def _refuse(*lines: str, status: int) -> int:
+    _say(*lines)
+    return status
