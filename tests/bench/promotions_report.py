@@ -12,13 +12,13 @@ METHOD = """\
 Written by `make bench-promotions`. 32 connections ask `/invocations` for one row of 30 numbers at a time: first for a
 while as they are (steady), then while twenty promotions in a minute alternate two versions that differ in every answer.
 Each answer is compared with what the version that it names predicts. "Flat out": a connection asks again as soon as it
-is answered, which keeps both cores busy; "half": at fixed times that make half of that load, and what is late counts
-from when it was due.
+is answered, which keeps both cores busy; "quarter": at fixed times that make a quarter of that load, and what is late
+counts from when it was due.
 
 A promotion is under way from the moment it is ordered (stage and alias, by MLflow's client) until half a second after
 the last answer by the old version on any connection; "p99 then" is that of all requests that were waited for meanwhile.
-Load generator, MLflow server and S3 server run on the same cores: what they need for a promotion is in these figures
-too.
+Load generator, MLflow server, S3 server and the one who promotes run on the same cores, the last three with a nice
+value of 5 (they would be elsewhere): what they need for a promotion is in these figures too.
 
 `onnx` answers with the version's ONNX twin in the worker, `native` with scikit-learn in a host."""
 COLUMNS = (
@@ -47,7 +47,7 @@ def line(each: Shown) -> str:
     cells = (
         each.model,
         each.runtime,
-        "half" if each.every_seconds else "flat out",
+        "quarter" if each.every_seconds else "flat out",
         f"{each.steady.per_second:,.0f}",
         f"{len(each.failures)} of {each.steady.count + each.minute.count:,}",
         _times(each.steady),
