@@ -1,4 +1,6 @@
-"""`python -m serving`: answer with whatever version the registry calls Production. With `score`: score a file by it."""
+"""`python -m serving`: answer with whatever version the registry calls Production. With `score`: score a file by it;
+with `jobs`: answer what was queued.
+"""
 
 import argparse
 import logging
@@ -14,6 +16,7 @@ from serving import logs, settings, supervisor
 from serving.hosting import door
 from serving.scoring import command_line
 from serving.settings import Settings
+from serving.working import command_line as working
 
 log = logging.getLogger("serving")
 
@@ -23,19 +26,21 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only a folder of our own in it is use
 
 def main() -> int:
     words = _words().parse_args()
-    return command_line.run(words) if words.command == "score" else _serve()
+    return {"score": command_line.run, "jobs": working.run}.get(words.command, _serve)(words)
 
 
 def _words() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__)
     parser.epilog = f"Settings are environment names, also read from ./.env: {', '.join(sorted(settings.env_names()))}"
-    commands = parser.add_subparsers(title="instead of serving", dest="command", metavar="score ...")
+    parser.add_argument("--jobs", action="store_true", help="work at jobs, too: on one machine one command is enough")
+    commands = parser.add_subparsers(title="instead of serving", dest="command", metavar="score ... | jobs")
     about = command_line.ABOUT
     command_line.describe(commands.add_parser("score", help=about, description=about))
+    working.describe(commands.add_parser("jobs", help=working.ABOUT, description=working.ABOUT))
     return parser
 
 
-def _serve() -> int:
+def _serve(words: argparse.Namespace) -> int:
     load_dotenv(".env")  # what is set already wins; boto3 and MLflow read their own names from it
     try:
         chosen = settings.read()
@@ -64,6 +69,8 @@ def _serve() -> int:
         extra = {"address": address, "grpc_port": chosen.grpc_port, "models": ",".join(chosen.models)}
         log.info("serving", extra={**extra, "workers": chosen.workers, "offline": chosen.offline})
         programs = supervisor.programs(listener, hosts, chosen.workers, counted, offline=chosen.offline)
+        if words.jobs and chosen.jobs.database is not None:
+            programs += working.programs(hosts, chosen.jobs.workers)
         return supervisor.supervise(programs, counted)
 
 

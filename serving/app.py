@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,18 @@ from serving.engine import Engine, Limits
 from serving.following.hurry import Line
 from serving.hosting.draining import drain
 from serving.hosting.hosted import Hosts
+from serving.jobs.opening import Opening
 from serving.lineup import Lineup
 from serving.metrics.answers import Counts
 from serving.metrics.following import Following
 from serving.reporter import Reporter
+from serving.rest import jobs as job_routes
 from serving.rest import metrics, mlflow, oip, problems, webhook
 from serving.rest.context import NameEveryAnswer
 from serving.rest.front import Front
 from serving.rest.openapi import OpenApi
 from serving.runtimes import examples
-from serving.settings import Settings
+from serving.settings import Batching, Settings
 from serving.store.reads import Reads
 from serving.trials.ledger import Writer
 from serving.trust import Trust
@@ -37,6 +40,18 @@ GRACE_SECONDS = 3
 """How long gRPC calls that run at SIGTERM may still take."""
 
 
+@dataclass(frozen=True)
+class More:
+    """What an app has beside predictions."""
+
+    routers: tuple[APIRouter, ...] = ()
+    opening: Opening | None = None
+    """Of the desk that takes jobs."""
+
+
+NOTHING_MORE = More()
+
+
 def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Front:
     """An app that answers with what is posted in the store while it runs, over gRPC too.
 
@@ -44,11 +59,10 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
     `counted`: this process's folder for what it counts, beside those of the others.
     """
     lineup = Lineup(settings.models, coming=True, offline=settings.offline)
-    batching = settings.batching
-    limits = Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows)
-    engine = Engine(lineup, limits, Counts(counted), key_header=settings.candidate.key_header)
+    engine = Engine(lineup, _limits(settings.batching), Counts(counted), key_header=settings.candidate.key_header)
     following = Following(counted)
-    reporter = Reporter(engine, following, trials=hosts.parent)
+    opening = Opening(settings.jobs) if settings.jobs.database is not None else None
+    reporter = Reporter(engine, following, hosts.parent, opening.gauges if opening else tuple)
     trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
     draining = partial(drain, seconds=settings.drain_seconds)
     rules = Rules.set_by(settings)
@@ -73,8 +87,12 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
         writer.stop()
         engine.close()
 
-    largest, more = settings.largest_body, _webhooks(settings, hosts)
-    return build(engine, running, more, largest_body=largest, reporter=reporter)
+    more = More(_webhooks(settings, hosts), opening)
+    return build(engine, running, more, largest_body=settings.largest_body, reporter=reporter)
+
+
+def _limits(batching: Batching) -> Limits:
+    return Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows)
 
 
 def _begun(hosts: Path) -> float:
@@ -108,12 +126,12 @@ async def _grpc(engine: Engine, settings: Settings) -> AsyncIterator[None]:
 def build(
     engine: Engine,
     running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
-    more: Sequence[APIRouter] = (),
+    more: More = NOTHING_MORE,
     *,
     largest_body: int = 64 << 20,
     reporter: Reporter | None = None,
 ) -> Front:
-    """The app over `engine`, and `more` routes; `running` surrounds its life.
+    """The app over `engine`, and what it has `more`; `running` surrounds its life.
 
     Without a `reporter` it speaks for this process alone.
     """
@@ -126,7 +144,9 @@ def build(
     app = FastAPIOffline(title="Slipway", version=__version__, lifespan=lifespan)
     app.state.engine = engine
     app.state.reporter = reporter or Reporter(engine)
-    for router in (mlflow.router, oip.router, metrics.router, *more):
+    app.state.largest_body, app.state.opening = largest_body, more.opening
+    jobs = () if more.opening is None else (job_routes.router,)
+    for router in (mlflow.router, oip.router, metrics.router, *jobs, *more.routers):
         app.include_router(router)
     problems.install(app)
     # The last one added sees a request first.
@@ -135,4 +155,4 @@ def build(
     routes: Callable[[], dict[str, Any]] = app.openapi
     app.openapi = OpenApi(routes, engine.lineup)  # type: ignore[method-assign]  # FastAPI's documented way
     # Around the app and not among its middleware: what FastAPI does before that costs a tenth of a small prediction.
-    return Front(app, engine, largest_body=largest_body)
+    return Front(app, engine, largest_body=largest_body, jobs=bool(jobs))

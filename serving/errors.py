@@ -10,10 +10,17 @@ ServingError
 │   ├── TooLarge
 │   ├── InvalidInput         does not fit the signature
 │   ├── NoProbabilities
+│   ├── UnknownJob
+│   ├── JobConflict          not with a job in that state
+│   │   └── JobNotEnded
+│   ├── KeyReused            one Idempotency-Key for two different requests
+│   ├── NoJobs               this server takes none, or none of that kind
 │   └── RowsRefused          fits the signature, but the model cannot predict it
 ├── Busy                     nobody's fault; retry later
 │   ├── NotReady
-│   └── QueueFull
+│   ├── QueueFull
+│   ├── JobsFull
+│   └── JobsUnreachable      the jobs' database, or their place on S3
 ├── DeadlineExpired          the caller's own time limit
 ├── PredictionFailed         ours; the caller gets the code, the log gets the cause
 └── FollowFailed             met while following the registry, never by a caller
@@ -87,6 +94,35 @@ class RowsRefused(CallerError):
     code = "rows-refused"
 
 
+class UnknownJob(CallerError):
+    code = "unknown-job"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such job of this model, or it was forgotten since")
+
+
+class JobConflict(CallerError):
+    code = "job-conflict"
+
+
+class JobNotEnded(JobConflict):
+    code = "job-not-ended"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the job is {state}; its result is there once it has succeeded")
+
+
+class KeyReused(CallerError):
+    code = "key-reused"
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request; a key names one request only")
+
+
+class NoJobs(CallerError):
+    code = "no-jobs"
+
+
 class Busy(ServingError):
     code = "busy"
 
@@ -100,6 +136,20 @@ class QueueFull(Busy):
 
     def __init__(self, waiting: int) -> None:
         super().__init__(f"{waiting} rows are already waiting for this model")
+
+
+class JobsFull(Busy):
+    code = "jobs-full"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} jobs are waiting already")
+
+
+class JobsUnreachable(Busy):
+    code = "jobs-unreachable"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"what jobs are kept in does not answer ({why}); nothing was changed")
 
 
 class DeadlineExpired(ServingError):

@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 from asyncio import to_thread
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from serving.engine import Engine
@@ -32,12 +32,20 @@ TELL_SECONDS = 1
 
 
 class Reporter:
-    def __init__(self, engine: Engine, following: Following | None = None, trials: Path | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        following: Following | None = None,
+        trials: Path | None = None,
+        jobs: Callable[[], Sequence[Gauge]] = tuple,
+    ) -> None:
         """Where the engine's counts have no folder, it speaks for this process alone.
 
-        `trials`: where all workers write what they count of candidates.
+        `trials`: where all workers write what they count of candidates. `jobs`: what there is to say of jobs; it may
+        block.
         """
         self.trials = trials
+        self._jobs = jobs
         self._engine, self._following = engine, following or Following()
         self._folder = engine.counts.folder
         self._telling = threading.Lock()
@@ -59,9 +67,9 @@ class Reporter:
     def _text(self, said: Now, accept: str) -> tuple[bytes, str]:
         if self._folder is None:
             found = [*self._engine.counts.blocks(), *self._following.blocks()]
-            return exposition.text(merged.of_one(found, said.gauges), accept)
+            return exposition.text(merged.of_one(found, [*said.gauges, *self._jobs()]), accept)
         self._tell(said)
-        return exposition.text(merged.of_all(self._folder.parent), accept)
+        return exposition.text(merged.of_all(self._folder.parent, self._jobs()), accept)
 
     def _tell(self, said: Now) -> None:
         with self._telling:  # in several threads, when several ask

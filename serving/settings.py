@@ -69,6 +69,80 @@ class Candidate(BaseModel, frozen=True, extra="forbid"):
     """Fewer say nothing of a p99."""
 
 
+class Jobs(BaseModel, frozen=True, extra="forbid"):
+    """Requests that are answered later."""
+
+    database: SecretStr | None = None
+    """`sqlite:///PATH` or `postgresql+psycopg://...`; without it there are no jobs."""
+
+    place: str | None = None
+    """`s3://BUCKET/PREFIX` for what is too large for the database; without it such jobs are refused."""
+
+    files: Annotated[tuple[str, ...], NoDecode] = ()
+    """Prefixes on S3 whose files a job may read and write; without any a job has a body."""
+
+    public_s3: str | None = None
+    """The S3 server as callers reach it, for the addresses that results are fetched from; else as serving does."""
+
+    url_seconds: PositiveInt = 3600
+    """How long such an address is good for; at most a week."""
+
+    inline_bytes: PositiveInt = 256 << 10
+    """Larger bodies and results are kept on S3."""
+
+    workers: int = Field(default=1, ge=1, le=128)
+    """Processes that `python -m serving jobs` runs."""
+
+    at_once: int = Field(default=4, ge=1, le=1024)
+    """Jobs that one of them works at side by side."""
+
+    attempts: PositiveInt = 3
+    """How often a model that fails is asked before the job is given up on."""
+
+    backoff_seconds: PositiveFloat = 1
+    """Between the first two of them; each further wait is twice as long."""
+
+    most_starts: PositiveInt = 20
+    """A job that was begun so often and never ended is what ends its workers."""
+
+    most_waiting: PositiveInt = 100_000
+
+    expire_seconds: PositiveFloat = 86_400
+    """A job that has not ended by then is given up on."""
+
+    keep_seconds: PositiveFloat = 86_400
+    """How long a job and its result are kept after its end."""
+
+    callback_secret: SecretStr | None = None
+    """What callbacks are signed with; without it there are none."""
+
+    callback_attempts: PositiveInt = 8
+
+    private_callbacks: bool = False
+    """May a callback go to an address that is not on the public internet?"""
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _split(cls, text: object) -> object:
+        return tuple(each.strip() for each in text.split(",") if each.strip()) if isinstance(text, str) else text
+
+    @field_validator("place", "files")
+    @classmethod
+    def _on_s3(cls, given: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for each in (given,) if isinstance(given, str) else given or ():
+            if not re.fullmatch(r"s3://[^/]+(/.*)?", each):
+                raise ValueError("not a bucket and a prefix, such as s3://slipway/jobs")
+        return given
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, given: SecretStr | None) -> SecretStr | None:
+        known = "sqlite:///", "postgresql+psycopg://"
+        if given is not None and not given.get_secret_value().startswith(known):
+            raise ValueError(f"must begin with {' or '.join(known)}")
+        return given
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, env_ignore_empty=True, extra="ignore"
@@ -140,6 +214,8 @@ class Settings(BaseSettings):
 
     candidate: Candidate = Candidate()
 
+    jobs: Jobs = Jobs()
+
     largest_body: PositiveInt = 64 << 20
     """Bytes of one request; a stream is bounded by the line instead."""
 
@@ -200,7 +276,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _no_placeholders(self) -> Self:
-        secrets = {"AWS_SECRET_ACCESS_KEY": self.s3_secret, "SERVING_WEBHOOK_SECRET": self.webhook_secret}
+        secrets = {
+            "AWS_SECRET_ACCESS_KEY": self.s3_secret,
+            "SERVING_WEBHOOK_SECRET": self.webhook_secret,
+            "SERVING_JOBS__CALLBACK_SECRET": self.jobs.callback_secret,
+        }
         for name, secret in secrets.items():
             if self.deployment != "local" and secret and secret.get_secret_value().startswith(PLACEHOLDER):
                 raise ValueError(
@@ -222,7 +302,7 @@ def _public_key(text: str) -> bytes:
 
 def env_names() -> frozenset[str]:
     """Every environment name this room reads."""
-    groups: dict[str, type[BaseModel]] = {"batching": Batching, "candidate": Candidate}
+    groups: dict[str, type[BaseModel]] = {"batching": Batching, "candidate": Candidate, "jobs": Jobs}
     plain = {_env_name(field) for field in Settings.model_fields if field not in groups}
     return frozenset(plain | {_env_name(name, field) for name, each in groups.items() for field in each.model_fields})
 

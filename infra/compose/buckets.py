@@ -1,4 +1,4 @@
-"""Make the buckets that MLflow and DVC write to, on whatever S3 server AWS_ENDPOINT_URL names.
+"""Make the buckets that MLflow, DVC and jobs write to, on whatever S3 server AWS_ENDPOINT_URL names.
 
 `python -m infra.compose.buckets` is a job of docker-compose.yml, run at each `up`: what is there stays as it is.
 """

@@ -1,11 +1,11 @@
-"""Make the buckets that MLflow and DVC write to, where AWS_ENDPOINT_URL leads them."""
+"""Make the buckets that MLflow, DVC and jobs write to, where AWS_ENDPOINT_URL leads them."""
 
 from urllib.parse import urlsplit
 
 from infra.local.errors import StackError
 from infra.local.settings import Settings
 
-BUCKETS = ("mlflow", "dvc")
+BUCKETS = ("mlflow", "dvc", "slipway-jobs")
 
 
 def ensure(settings: Settings) -> None:

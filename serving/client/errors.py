@@ -8,13 +8,22 @@ ClientError
 │   ├── TooLarge
 │   ├── UnknownModel
 │   ├── UnknownVersion
+│   ├── UnknownJob
+│   ├── JobConflict          not with a job in that state
+│   │   └── JobNotEnded      it has no result yet
+│   ├── KeyReused            one Idempotency-Key for two different requests
+│   ├── NoJobs               the server takes none, or none of that kind
 │   ├── UnsupportedMedia
 │   └── UnsupportedEncoding
 ├── Busy                     the server's word for later; tried again until the time is up
 │   ├── NotReady
-│   └── QueueFull
+│   ├── QueueFull
+│   ├── JobsFull
+│   └── JobsUnreachable      what the server keeps jobs in does not answer
 ├── Unreachable              no connection, or one that broke off; tried again too
 ├── DeadlineExpired          the time given to the call is up
+│   └── WaitExpired          the time given to `wait` is; the job goes on
+├── JobFailed                the job has ended, and there will be no result
 └── ServerFailed             theirs; their log has the cause under the request id
     ├── PredictionFailed
     └── UnreadableAnswer     whoever answered is no Slipway server, or a proxy stands before it
@@ -37,7 +46,10 @@ NOBODY = Source()
 
 
 class ClientError(Exception):
-    """`code` and `reason` are the server's where it gave them; `row` is counted from 1, in a stream."""
+    """`code` and `reason` are the server's where it gave them; `row` is counted from 1, in a stream.
+
+    `attempts`: after how many of them it was raised.
+    """
 
     code = "client-error"
 
@@ -53,6 +65,7 @@ class ClientError(Exception):
         """`retry_after`: the seconds that the server wants to be left alone."""
         super().__init__(reason)
         self.reason, self.row, self.retry_after = reason, row, retry_after
+        self.attempts = 1
         self.code = code or self.code
         self.model, self.version, self.request_id = source
 
@@ -90,6 +103,26 @@ class UnknownVersion(CallerError):
     code = "unknown-version"
 
 
+class UnknownJob(CallerError):
+    code = "unknown-job"
+
+
+class JobConflict(CallerError):
+    code = "job-conflict"
+
+
+class JobNotEnded(JobConflict):
+    code = "job-not-ended"
+
+
+class KeyReused(CallerError):
+    code = "key-reused"
+
+
+class NoJobs(CallerError):
+    code = "no-jobs"
+
+
 class UnsupportedMedia(CallerError):
     code = "unsupported-media-type"
 
@@ -110,6 +143,14 @@ class QueueFull(Busy):
     code = "queue-full"
 
 
+class JobsFull(Busy):
+    code = "jobs-full"
+
+
+class JobsUnreachable(Busy):
+    code = "jobs-unreachable"
+
+
 class Unreachable(ClientError):
     code = "unreachable"
 
@@ -119,6 +160,26 @@ class DeadlineExpired(ClientError):
 
     def __init__(self, reason: str = "the time given to this call is up", **known: object) -> None:
         super().__init__(reason, **known)  # type: ignore[arg-type]  # as there
+
+
+class WaitExpired(DeadlineExpired):
+    """`job_id`: of the one that goes on."""
+
+    code = "wait-expired"
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"the time given to this wait is up; the job is {state} and goes on")
+        self.job_id = job_id
+
+
+class JobFailed(ClientError):
+    """`state` is failed, dead, cancelled or expired; `code` and `reason` are the job's."""
+
+    code = "job-failed"
+
+    def __init__(self, reason: str, *, code: str, source: Source, job_id: str, state: str) -> None:
+        super().__init__(reason, code=code, source=source)
+        self.job_id, self.state = job_id, state
 
 
 class ServerFailed(ClientError):
@@ -143,11 +204,18 @@ _NAMED: dict[str, type[ClientError]] = {
         TooLarge,
         UnknownModel,
         UnknownVersion,
+        UnknownJob,
+        JobConflict,
+        JobNotEnded,
+        KeyReused,
+        NoJobs,
         UnsupportedMedia,
         UnsupportedEncoding,
         Busy,
         NotReady,
         QueueFull,
+        JobsFull,
+        JobsUnreachable,
         DeadlineExpired,
         PredictionFailed,
     )

@@ -194,10 +194,22 @@ MEMORY = Computed(
 )
 BUILD = Computed("slipway_build_info", "gauge", "Which Slipway is this?", ("release",), merge="max")
 
+JOBS = Computed("slipway_jobs", "gauge", "How many jobs are queued or running?", ("model", "state"))
+JOBS_OLDEST = Computed(
+    "slipway_jobs_oldest_queued_seconds", "gauge", "How long has the job waited that waits longest?", ("model",)
+)
+JOBS_ENDED = Computed("slipway_jobs_ended_total", "counter", "How many jobs have ended, and how?", ("model", "state"))
+JOBS_ROWS = Computed("slipway_jobs_rows_total", "counter", "How many rows have jobs predicted?", ("model",))
+JOB_WORKERS = Computed("slipway_job_workers", "gauge", "How many processes work at jobs, on all machines?")
+JOBS_REACHABLE = Computed("slipway_jobs_reachable", "gauge", "Does the jobs' database answer (1)?")
+
+OF_JOBS = (JOBS, JOBS_OLDEST, JOBS_ENDED, JOBS_ROWS, JOB_WORKERS, JOBS_REACHABLE)
+"""Of the database and so of all servers on it: every one of them tells the same."""
+
 OF_WORKERS = {
     each.name: each for each in (LINEUP, ANSWERING, QUEUE, STALE, CANDIDATE, TRIED, TRIED_ERRORS, TRIED_P99, COMPARED)
 }
-COMPUTED = (*OF_WORKERS.values(), AGE, RUNNING, CPU, MEMORY, BUILD)
+COMPUTED = (*OF_WORKERS.values(), *OF_JOBS, AGE, RUNNING, CPU, MEMORY, BUILD)
 
 
 def listed() -> dict[str, tuple[Kind, tuple[str, ...], str]]:

@@ -47,8 +47,11 @@ def of_one(found: Iterable[Found], gauges: Iterable[Gauge]) -> Merged:
     return Merged(_summed(found), _merged([*gauges, *_ages(found)]))
 
 
-def of_all(root: Path) -> Merged:
-    """Of every process below `root`: what the dead have counted stays, what they said of themselves does not."""
+def of_all(root: Path, more: Iterable[Gauge] = ()) -> Merged:
+    """Of every process below `root`: what the dead have counted stays, what they said of themselves does not.
+
+    `more`: gauges that are no process's own.
+    """
     found = list(block.read(root))
     pids = {each.labels: int(_doubles(each)[PROCESSES.starts["pid"]]) for each in found if each.group == PROCESSES.name}
     living = [
@@ -58,7 +61,7 @@ def of_all(root: Path) -> Merged:
         if pid and (used := usage.of(pid)) and not used.ended
     ]
     said = [gauge for each in living for gauge in each.now.gauges]
-    return Merged(_summed(found), _merged([*said, *_ages(found), *_used(living)]))
+    return Merged(_summed(found), _merged([*said, *_ages(found), *_used(living), *more]))
 
 
 @dataclass(frozen=True)

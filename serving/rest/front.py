@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving import logs
+from serving import invocations, logs
 from serving.engine import Engine
 from serving.errors import ServingError
 from serving.inference import served_soon
@@ -24,6 +24,7 @@ from serving.metrics.declared import GONE, INTERNAL, Route
 from serving.protocol import JSON
 from serving.rest import infer, lines, mlflow, problems
 from serving.rest.context import CODE, REQUEST_ID, sane
+from serving.rest.prefer import PREFER, prefers_async
 from serving.rest.wire import TIMEOUT, Asked, CallerGone, deadline, timing
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,9 @@ How = Callable[[Asked], Awaitable[Content | Lines]]
 
 
 class Front:
-    def __init__(self, app: ASGIApp, engine: Engine, *, largest_body: int) -> None:
-        self._app, self._engine, self._largest_body = app, engine, largest_body
+    def __init__(self, app: ASGIApp, engine: Engine, *, largest_body: int, jobs: bool = False) -> None:
+        """`jobs`: does the app take requests that are answered later?"""
+        self._app, self._engine, self._largest_body, self._jobs = app, engine, largest_body, jobs
         self._key_header = engine.key_header.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,6 +56,9 @@ class Front:
             return
         route, how = way
         headers = dict(scope["headers"])
+        if self._jobs and PREFER in headers and route is Route.INVOCATIONS and prefers_async(headers[PREFER]):
+            await self._app(self._as_job(scope), receive, send)
+            return
         name = sane(headers.get(_ID)) or f"{_PREFIX}{next(_numbers):x}"
         scope.setdefault("state", {})["request_id"] = name
         asked = Asked(scope, receive, headers, name, self._largest_body, route)
@@ -122,11 +127,11 @@ class Front:
             if content_type.partition(b";")[0].strip().lower() == _LINES:
                 asked.route = Route.LINES
                 return lines.stream(self._engine, served, asked.chunks(), asked.call)
-            media_type = mlflow.media_type_of(content_type.decode("latin-1"))
+            media_type = invocations.media_type_of(content_type.decode("latin-1"))
         body = await asked.body()
         if asked.call.sample is not None:
             content = media_type, body
-            asked.call.sample.asked(partial(mlflow.read, content), len(body), content)
+            asked.call.sample.asked(partial(invocations.read, content), len(body), content)
         answer = mlflow.at_once(self._engine, served, (media_type, body), asked.call)
         if not isinstance(answer, bytes):
             waiting = mlflow.score(self._engine, served, (media_type, body, answer), asked.call)
@@ -166,6 +171,11 @@ class Front:
                 return
         counts.ended(Route.LINES)
         await send({"type": "http.response.body", "body": b""})
+
+    def _as_job(self, scope: Scope) -> Scope:
+        path = scope["path"]
+        name = self._engine.lineup.names[0] if path == "/invocations" else _between(path)
+        return {**scope, "path": f"/v1/models/{name}/jobs"}
 
     def _key(self, asked: Asked) -> bytes:
         """What tells this caller from others: its own word, else its request."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from serving import logs
+from serving import invocations, logs
 from serving.engine import Call, Engine
 from serving.errors import Busy, CallerError, DeadlineExpired, InvalidInput, RowsRefused, ServingError
 from serving.lineup import Served
@@ -86,11 +86,11 @@ class LineRows:
 
 def _read(line: bytes, model: Model) -> Rows:
     """As that model takes it: where columns are not named, it is by their order."""
-    return mlflow.read((JSON, Bodies(model.signature).of([line])), model)
+    return invocations.read((JSON, Bodies(model.signature).of([line])), model)
 
 
 def _each(answer: Answer, count: int) -> list[Outcome] | None:
-    predictions = _predictions(mlflow.encode(answer)).predictions
+    predictions = _predictions(invocations.encode(answer)).predictions
     return [bytes(each) for each in predictions] if len(predictions) == count else None
 
 

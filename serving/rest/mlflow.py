@@ -6,16 +6,13 @@ https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/#local-inferen
 import time
 from asyncio import to_thread
 from importlib import metadata
-from typing import Any
 
-import msgspec
-import numpy as np
 from fastapi import APIRouter, Response
 
+from serving import invocations
 from serving.engine import Call, Engine
-from serving.errors import UnsupportedMedia
 from serving.lineup import Served
-from serving.protocol import JSON, MEDIA_TYPES, Answer, Decoder, Model, NotRows, Rows, Unplanned
+from serving.protocol import Answer, NotRows, Rows
 
 router = APIRouter(tags=["MLflow scoring"])
 
@@ -33,7 +30,7 @@ def at_once(engine: Engine, served: Served, content: tuple[str, bytes], call: Ca
     if decoder is None or not decoder.blocks or len(content[1]) > LONG_BODY:
         return None
     began = time.perf_counter()
-    rows = _rows(decoder, content)
+    rows = invocations.rows(decoder, content)
     call.decode = time.perf_counter() - began
     answer = engine.at_once(served, rows, call)
     return rows if answer is None else _encoded(answer, call)
@@ -47,7 +44,7 @@ async def score(engine: Engine, served: Served, content: tuple[str, bytes, Rows 
         return await engine.invoke(served, media_type, body, call)
     if rows is None:
         began = time.perf_counter()
-        rows = await to_thread(_rows, decoder, (media_type, body))
+        rows = await to_thread(invocations.rows, decoder, (media_type, body))
         call.decode = time.perf_counter() - began
     try:
         answer = await engine.answer(served, rows, call)
@@ -56,43 +53,11 @@ async def score(engine: Engine, served: Served, content: tuple[str, bytes, Rows 
     return _encoded(answer, call) if rows.count < MANY_ROWS else await to_thread(_encoded, answer, call)
 
 
-def read(content: tuple[str, bytes], model: Model) -> Rows:
-    """As that model takes it. InvalidInput; NotRows where only MLflow itself can read it."""
-    if model.plan is None or not model.plan.blocks:
-        raise NotRows
-    return _rows(model.plan, content)
-
-
-def _rows(decoder: Decoder, content: tuple[str, bytes]) -> Rows:
-    if content[0] != JSON:
-        return decoder.rows(*content)
-    try:
-        return decoder.fast(content[1])
-    except Unplanned:
-        return decoder.rows(*content)
-
-
 def _encoded(answer: Answer, call: Call) -> bytes:
     began = time.perf_counter()
-    text = encode(answer)
+    text = invocations.encode(answer)
     call.encode = time.perf_counter() - began
     return text
-
-
-def encode(answer: Answer) -> bytes:
-    """`{"predictions": [...]}`, an entry a row; an object each where the answer is a table. NaN becomes null."""
-    columns = [output.tolist() for output in answer.outputs]
-    if answer.names is None:
-        return b'{"predictions":' + _encoder.encode(columns[0]) + b"}"
-    table = [dict(zip(answer.names, values, strict=True)) for values in zip(*columns, strict=True)]
-    return b'{"predictions":' + _encoder.encode(table) + b"}"
-
-
-def _plain(value: object) -> Any:
-    """What numpy objects inside an answer are in JSON."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError
 
 
 def _mlflow_version() -> str:
@@ -106,15 +71,6 @@ def _mlflow_version() -> str:
 
 
 _MLFLOW = _mlflow_version()
-_encoder = msgspec.json.Encoder(enc_hook=_plain)
-
-
-def media_type_of(content_type: str) -> str:
-    """Without its parameters. UnsupportedMedia for what MLflow's server answers 415 to, and for none at all."""
-    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    if media_type not in MEDIA_TYPES or any(each != "charset=utf-8" for each in parameters):
-        raise UnsupportedMedia(MEDIA_TYPES)
-    return media_type
 
 
 @router.get("/ping", summary="Is the process up?")

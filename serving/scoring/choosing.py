@@ -13,6 +13,7 @@ from serving.protocol import Registry, Version
 from serving.scoring.refusal import NotScored
 from serving.store import posted
 from serving.store.posted import Posting
+from serving.store.versions import home
 
 
 class Catalogue(Registry, Protocol):
@@ -62,6 +63,12 @@ def _from_store(name: str, number: int | None, posting: Posting | None, store: P
             return Choice(version, folder, notes)
     which = f"version {number}" if number is not None else "Production version"
     raise NotScored("; ".join([*notes, f"{store} has no {which} of {name!r}"]))
+
+
+def folder_of(version: Version, store: Path) -> Path | None:
+    """Where a server's store has its files, of a former version too; None where it has not."""
+    found = _folder(version, _posting(version.name, store), store) or home(store, version)
+    return found if found.is_dir() else None
 
 
 def _folder(version: Version, posting: Posting | None, store: Path) -> Path | None:

@@ -1,7 +1,7 @@
 """Have a version's files here, verified, and make a model of them as a worker does: a twin here, else in a host."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +19,13 @@ from serving.trust import Found, Trust
 
 
 @contextmanager
-def loaded(choice: Choice, registry: Registry | None, settings: Settings) -> Iterator[tuple[Model, Found]]:
-    """And what vouches for it. VersionRefused, RegistryUnreachable, OSError."""
+def loaded(
+    choice: Choice, registry: Registry | None, settings: Settings, door: Path | None = None
+) -> Iterator[tuple[Model, Found]]:
+    """And what vouches for it. VersionRefused, RegistryUnreachable, OSError.
+
+    `door`: to a fork server that is there already; else one is started where it is needed.
+    """
     with ExitStack() as held:
         folder = choice.folder
         if folder is None:
@@ -32,16 +37,16 @@ def loaded(choice: Choice, registry: Registry | None, settings: Settings) -> Ite
         holds.hold(folder, choice)
         check = partial(Trust(settings.trust, settings.trust_keys, warns=False).check, folder, choice.version)
         vouched = check()
-        yield held.enter_context(_model(folder, check, settings)), vouched
+        yield held.enter_context(_model(folder, check, settings, door)), vouched
 
 
 @contextmanager
-def _model(folder: Path, check: partial[Found], settings: Settings) -> Iterator[Model]:
+def _model(folder: Path, check: partial[Found], settings: Settings, door: Path | None) -> Iterator[Model]:
     found = twin.usable(mlmodel.read(folder), settings.runtime)
     if found is not None:
         yield found
         return
-    with own_hosts.served(settings.models) as door:
+    with nullcontext(door) if door is not None else own_hosts.served(settings.models) as hosting:
         rules = Rules.set_by(settings)
-        hosts = Hosts(door, settings.runtime, rules, patience_seconds=settings.load_seconds)
+        hosts = Hosts(hosting, settings.runtime, rules, patience_seconds=settings.load_seconds)
         yield hosts.load(folder, check)

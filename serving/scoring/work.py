@@ -108,7 +108,7 @@ def _predicted(model: Model, rows: Rows, before: int, uri: str) -> Answer:
     try:
         return model.predict(rows)
     except RowsRefused as error:
-        row, reason = _first_refused(model, rows, str(error))
+        row, reason = first_refused(model, rows, str(error))
         where = among if row is None else f"{uri}: row {before + row + 1}"
         raise BadInput(f"{where}: {reason}") from error
     except NotRows as error:
@@ -118,7 +118,7 @@ def _predicted(model: Model, rows: Rows, before: int, uri: str) -> Answer:
         raise NotScored(f"{among}: the version failed ({type(cause).__name__}: {cause})") from error
 
 
-def _first_refused(model: Model, rows: Rows, reason: str) -> tuple[int | None, str]:
+def first_refused(model: Model, rows: Rows, reason: str) -> tuple[int | None, str]:
     """The row that the model cannot predict, counted from 0, and what it says of that one; None: of all together."""
     low, high = 0, rows.count
     while high - low > 1:

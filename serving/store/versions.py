@@ -60,32 +60,32 @@ class Store:
         `size`: in bytes, as far as whoever has the files says. VersionRefused where it is too large, OutOfRoom where
         the disk is too full; else what `download` and `size` raise.
         """
-        home = self._home(version)
-        if home.is_dir():
-            return home
-        with self._room(size(version)), self._incoming(home) as incoming:
+        folder = home(self.folder, version)
+        if folder.is_dir():
+            return folder
+        with self._room(size(version)), self._incoming(folder) as incoming:
             whole = incoming / "whole"
             whole.mkdir()
             found = download(version, whole)
             self._small_enough(sum(file.stat().st_size for file in _files(whole)))
             _flush(found)
-            found.rename(home)
-            _sync(home.parent)
-        return home
+            found.rename(folder)
+            _sync(folder.parent)
+        return folder
 
     def forget(self, version: Version) -> None:
-        _remove(self._home(version))
+        _remove(home(self.folder, version))
 
     def keep(self, name: str, used: Collection[Version]) -> bool:
         """Remove every version of `name` but those in use, the last few that were, and what workers still answer with.
 
         True when there is something to come back for: a version that has to go once nobody holds it.
         """
-        kept = [self._home(version) for version in used]
-        for home in kept:
+        kept = [home(self.folder, version) for version in used]
+        for folder in kept:
             with suppress(OSError):  # when it was last in use
-                os.utime(home)
-        former = [home for home in _newest(self.folder / _named(name)) if home not in kept]
+                os.utime(folder)
+        former = [each for each in _newest(self.folder / _named(name)) if each not in kept]
         return _trim(former[self._bounds.former :])
 
     def keep_of_others(self, names: Collection[str]) -> None:
@@ -137,12 +137,14 @@ class Store:
                 "SERVING_LARGEST_VERSION (in bytes) takes larger ones"
             )
 
-    def _home(self, version: Version) -> Path:
-        # A registry that was wiped counts from 1 again: the same number, but other files.
-        # A manifest that was written again means other files too.
-        files = " ".join([str(version.created_ms), version.source, *filter(None, [version.manifest])])
-        identity = hashlib.sha256(files.encode()).hexdigest()[:8]
-        return self.folder / _named(version.name) / f"{version.number}-{identity}"
+
+def home(store: Path, version: Version) -> Path:
+    """The version's folder, whether it is there or not."""
+    # A registry that was wiped counts from 1 again: the same number, but other files.
+    # A manifest that was written again means other files too.
+    files = " ".join([str(version.created_ms), version.source, *filter(None, [version.manifest])])
+    identity = hashlib.sha256(files.encode()).hexdigest()[:8]
+    return store / _named(version.name) / f"{version.number}-{identity}"
 
 
 def _named(model: str) -> str:

@@ -19,8 +19,11 @@ from sklearn.linear_model import LinearRegression
 from serving.app import build
 from serving.engine import Engine
 from serving.lineup import Lineup, Served
+from serving.protocol import Model
+from serving.runtimes import mlmodel, twin
 from tests import fakes
 from tests.servers import Server, Stack, free_port, server
+from tests.serving.twins import a_twin
 
 TABLE = pd.DataFrame({"x": [1.0, 2.0, 3.0], "size": [0.5, 0.25, 0.125]})
 
@@ -55,6 +58,14 @@ def serve(lineup: Lineup) -> Callable[..., Served]:
         return served
 
     return put
+
+
+@pytest.fixture(scope="session")
+def slope_of_three(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """An ONNX twin that answers 3 * x."""
+    found = twin.load(mlmodel.read(a_twin(tmp_path_factory.mktemp("twins") / "3", factor=3)))
+    assert found is not None
+    return found
 
 
 @pytest.fixture

@@ -163,6 +163,23 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_DRAIN_SECONDS",
         "SERVING_GRPC_PORT",
         "SERVING_HOST",
+        "SERVING_JOBS__AT_ONCE",
+        "SERVING_JOBS__ATTEMPTS",
+        "SERVING_JOBS__BACKOFF_SECONDS",
+        "SERVING_JOBS__CALLBACK_ATTEMPTS",
+        "SERVING_JOBS__CALLBACK_SECRET",
+        "SERVING_JOBS__DATABASE",
+        "SERVING_JOBS__EXPIRE_SECONDS",
+        "SERVING_JOBS__FILES",
+        "SERVING_JOBS__INLINE_BYTES",
+        "SERVING_JOBS__KEEP_SECONDS",
+        "SERVING_JOBS__MOST_STARTS",
+        "SERVING_JOBS__MOST_WAITING",
+        "SERVING_JOBS__PLACE",
+        "SERVING_JOBS__PRIVATE_CALLBACKS",
+        "SERVING_JOBS__PUBLIC_S3",
+        "SERVING_JOBS__URL_SECONDS",
+        "SERVING_JOBS__WORKERS",
         "SERVING_KEEP_VERSIONS",
         "SERVING_LARGEST_BODY",
         "SERVING_LARGEST_VERSION",
@@ -182,3 +199,23 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_WORKERS",
         "SLIPWAY_ENV",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE", "postgresql://slipway@localhost/jobs"),
+        ("DATABASE", "jobs.sqlite"),
+        ("PLACE", "/var/jobs"),
+        ("FILES", "s3://right/,https://wrong"),
+        ("AT_ONCE", "0"),
+    ],
+)
+def test_a_wrong_setting_of_jobs_is_named(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(f"SERVING_JOBS__{name}", value)
+
+    with pytest.raises(settings.SettingsInvalid) as refusal:
+        settings.read()
+
+    (line,) = refusal.value.lines
+    assert line.startswith(f"SERVING_JOBS__{name}: ")

@@ -1,10 +1,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from serving.jobs import gauges
+from serving.jobs.job import Figures
 from serving.metrics import exposition, merged, now
 from serving.metrics.answers import Counts
 from serving.metrics.declared import BUILD, Route, listed
@@ -19,8 +22,8 @@ DEAD = 2**22 + 1
 """More than Linux has pids."""
 
 
-def shown(root: Path, accept: str = "") -> Samples:
-    text, _ = exposition.text(merged.of_all(root), accept)
+def shown(root: Path, accept: str = "", more: Iterable[now.Gauge] = ()) -> Samples:
+    text, _ = exposition.text(merged.of_all(root, more), accept)
     return read(text.decode())
 
 
@@ -165,7 +168,8 @@ def test_every_metric_is_there_with_its_labels_and_no_other(tmp_path: Path, acce
     following.refused("iris", "worker")
     following.swapped("iris", "candidate", seconds=0)
 
-    families = shown(tmp_path, accept).families
+    jobs = gauges.of([Figures("iris", 1, 0, None, {"dead": 1}, 0)], 1, 0)
+    families = shown(tmp_path, accept, jobs).families
 
     found = {}
     for family in families.values():

@@ -5,8 +5,8 @@ import pytest
 from mlflow.version import VERSION
 
 from serving.errors import InvalidInput, UnsupportedMedia
+from serving.invocations import media_type_of
 from serving.lineup import Served
-from serving.rest.mlflow import media_type_of
 from tests.fakes import FakeModel
 
 

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from serving.app import build
+from serving.app import More, build
 from serving.engine import Engine
 from serving.following.webhooks import LARGEST_BYTES, Message
 from serving.lineup import Lineup
@@ -21,7 +21,7 @@ def hurried() -> list[str]:
 @pytest.fixture
 async def caller(lineup: Lineup, hurried: list[str]) -> AsyncIterator[httpx.AsyncClient]:
     """Of an app that has the route."""
-    app = build(Engine(lineup), more=[webhook.router(SECRET, hurried.append, lambda: NOW)])
+    app = build(Engine(lineup), more=More((webhook.router(SECRET, hurried.append, lambda: NOW),)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://slipway") as http:
         yield http
 

@@ -1,0 +1,1 @@
+"""Requests that are answered later: what a job is, where all of them are kept, and the desk that takes them."""

@@ -1,0 +1,1 @@
+"""`python -m serving jobs`: the processes that answer what was queued."""

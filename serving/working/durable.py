@@ -1,0 +1,157 @@
+"""What DBOS does for jobs: hand each to one worker, and hand it on when that worker is gone.
+
+Two workflows. One works at a job: a single step, which DBOS repeats with growing waits while it raises; where it never
+came to an end, the job is dead. The other calls back. Whether a job still wants to be worked at, and that it ends once,
+is for `jobs/turns.py` to decide, so that a try which DBOS repeats, or two workers at one job, change nothing.
+
+DBOS keeps one instance a process, and so this module's functions say what that one does.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import error as dbos_errors
+
+from serving import logs
+from serving.errors import ServingError
+from serving.jobs.callbacks import Caller, NotDelivered
+from serving.jobs.job import Outcome, workflow_id
+from serving.jobs.schema import CALL, CALLBACKS, QUEUE, RELEASE, WORK
+from serving.jobs.told import told
+from serving.jobs.turns import Turns, Work
+from serving.working.predicting import NobodyWaits, Tell
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+"""Between two looks for jobs; what a job waits at most while a worker is idle."""
+CALLBACKS_AT_ONCE = 8
+CALLBACK_WAIT_SECONDS = 2
+TWICE = 2.0
+"""How much longer each wait is than the one before."""
+_WORST_CASE = "the job was begun {} times and never ended; it may be what ends its workers (SERVING_JOBS__MOST_STARTS)"
+
+
+@dataclass(frozen=True)
+class Terms:
+    at_once: int = 4
+    attempts: int = 3
+    backoff_seconds: float = 1
+    most_starts: int = 20
+    callback_attempts: int = 8
+
+
+Answer = Callable[[Work, Tell], Outcome]
+"""How a job is answered: `predicting.outcome`."""
+
+
+def start(name: str, turns: Turns, answer: Answer, caller: Caller | None, terms: Terms) -> None:
+    """Work at jobs from now on, as the worker `name`: what it had when it was killed is begun again at once."""
+    config: DBOSConfig = {
+        "name": "slipway",
+        "system_database_url": turns.address,
+        "executor_id": name,
+        "application_version": RELEASE,
+        "serializer": DBOSPortableJSONSerializer(),
+        "use_listen_notify": False,
+        "log_level": "WARNING",
+    }
+    DBOS(config=config)
+    _register(turns, answer, caller, terms)
+    DBOS.listen_queues([QUEUE, CALLBACKS])
+    DBOS.launch()
+    DBOS.register_queue(QUEUE, worker_concurrency=terms.at_once, polling_interval_sec=POLL_SECONDS)
+    DBOS.register_queue(CALLBACKS, worker_concurrency=CALLBACKS_AT_ONCE, polling_interval_sec=POLL_SECONDS)
+
+
+def stop(seconds: int) -> None:
+    """Begin nothing more, and give what runs so long; what has not ended then is begun again by whoever comes next."""
+    DBOS.destroy(workflow_completion_timeout_sec=seconds)
+
+
+def _register(turns: Turns, answer: Answer, caller: Caller | None, terms: Terms) -> None:
+    @DBOS.step(
+        name="answer",
+        retries_allowed=True,
+        max_attempts=terms.attempts,
+        interval_seconds=terms.backoff_seconds,
+        backoff_rate=TWICE,
+    )
+    def answered(name: str, generation: int) -> str:
+        return _answered(turns, answer, terms, (name, generation))
+
+    @DBOS.workflow(name=WORK)
+    def work(name: str, generation: int) -> str:
+        try:
+            return answered(name, generation)
+        except dbos_errors.DBOSMaxStepRetriesExceeded as error:
+            code, reason = _why(error)
+            turns.end(name, generation, Outcome("dead", code=code, reason=f"{reason} ({terms.attempts} attempts)"))
+            return "dead"
+
+    @DBOS.step(
+        name="call",
+        retries_allowed=True,
+        max_attempts=terms.callback_attempts,
+        interval_seconds=CALLBACK_WAIT_SECONDS,
+        backoff_rate=TWICE,
+    )
+    def called(name: str, generation: int) -> None:
+        _called(turns, caller, name, generation)
+
+    @DBOS.workflow(name=CALL)
+    def call_back(name: str, generation: int) -> bool:
+        try:
+            called(name, generation)
+        except dbos_errors.DBOSMaxStepRetriesExceeded as error:
+            reason = str(error.errors[-1]) if error.errors else ""
+            log.warning("callback given up", extra={"job": name, "reason": reason})
+            turns.called(name, generation, delivered=False)
+            return False
+        turns.called(name, generation, delivered=True)
+        return True
+
+
+def _answered(turns: Turns, answer: Answer, terms: Terms, which: tuple[str, int]) -> str:
+    """What became of it. Raises where it is to be tried again."""
+    name, generation = which
+    job = turns.begin(name, generation)
+    if job is None:
+        return "nobody waits"
+    if job.starts > terms.most_starts:
+        outcome = Outcome("dead", code="never-ended", reason=_WORST_CASE.format(job.starts - 1))
+    else:
+        try:
+            outcome = answer(job, lambda done, total: turns.progress(name, generation, done, total))
+        except NobodyWaits:
+            return "nobody waits"
+        except Exception as error:
+            extra = {"job": name, "model": job.order.model, "cause": logs.where(error.__cause__ or error)}
+            log.warning("job failed", extra=extra)
+            raise
+    ended = turns.end(name, generation, outcome)
+    log.info("job ended", extra={"job": name, "model": job.order.model, "state": outcome.state, "counted": ended})
+    return outcome.state
+
+
+def _called(turns: Turns, caller: Caller | None, name: str, generation: int) -> None:
+    """NotDelivered."""
+    found = turns.caller(name, generation)
+    if found is None:
+        return
+    if caller is None:
+        raise NotDelivered("SERVING_JOBS__CALLBACK_SECRET is not set here")
+    status, url = found
+    caller.call(url, workflow_id(name, generation), msgspec.json.encode(told(status)), int(time.time()))
+
+
+def _why(error: dbos_errors.DBOSMaxStepRetriesExceeded) -> tuple[str, str]:
+    """Code and sentence for the caller: of our own errors only, for others may repeat what was sent."""
+    last = error.errors[-1] if error.errors else None
+    if isinstance(last, ServingError):
+        return last.code, str(last)
+    return "internal-error", "something went wrong here; the log has the cause under the job's id"
