@@ -93,7 +93,7 @@ class Jobs(BaseModel, frozen=True, extra="forbid"):
     workers: int = Field(default=1, ge=1, le=128)
     """Processes that `python -m serving jobs` runs."""
 
-    at_once: int = Field(default=4, ge=1, le=1024)
+    at_once: int = Field(default=8, ge=1, le=1024)
     """Jobs that one of them works at side by side."""
 
     attempts: PositiveInt = 3

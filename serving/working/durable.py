@@ -27,8 +27,9 @@ from serving.working.predicting import NobodyWaits, Tell
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 """Between two looks for jobs; what a job waits at most while a worker is idle."""
+CALLBACK_POLL_SECONDS = 0.5
 CALLBACKS_AT_ONCE = 8
 CALLBACK_WAIT_SECONDS = 2
 TWICE = 2.0
@@ -38,7 +39,7 @@ _WORST_CASE = "the job was begun {} times and never ended; it may be what ends i
 
 @dataclass(frozen=True)
 class Terms:
-    at_once: int = 4
+    at_once: int = 8
     attempts: int = 3
     backoff_seconds: float = 1
     most_starts: int = 20
@@ -65,7 +66,7 @@ def start(name: str, turns: Turns, answer: Answer, caller: Caller | None, terms:
     DBOS.listen_queues([QUEUE, CALLBACKS])
     DBOS.launch()
     DBOS.register_queue(QUEUE, worker_concurrency=terms.at_once, polling_interval_sec=POLL_SECONDS)
-    DBOS.register_queue(CALLBACKS, worker_concurrency=CALLBACKS_AT_ONCE, polling_interval_sec=POLL_SECONDS)
+    DBOS.register_queue(CALLBACKS, worker_concurrency=CALLBACKS_AT_ONCE, polling_interval_sec=CALLBACK_POLL_SECONDS)
 
 
 def stop(seconds: int) -> None:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -36,9 +35,8 @@ class NobodyWaits(Exception):
     """The job was cancelled, has expired, or is at another try by now."""
 
 
-class Tell(Protocol):
-    def __call__(self, done: int, total: int | None) -> bool:
-        """How far it is. False where nobody waits for it any more."""
+Tell = Callable[[int, int | None], bool]
+"""How many rows are done, and how many there are. False where nobody waits for them any more."""
 
 
 @dataclass(frozen=True)
