@@ -4,6 +4,7 @@ Needs a Docker engine and docker-compose. Where no image can be pulled, tag stan
 Dockerfiles name their images first.
 """
 
+import io
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ import httpx
 import pandas as pd
 import pytest
 from dotenv import dotenv_values
+from pyarrow import parquet as pq
 
 from tests import workspace
 from tests.servers import ROOT, Stack, eventually, free_port
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 # No PyTorch candidate: the serving image could not load it, and here it must not be the best one.
 PARAMS = {**{name: value for name, value in SMALL.items() if ".network." not in name}, "train.network": None}
-OURS = ("mlflow", "serving")
+OURS = ("mlflow", "serving", "jobs")
 PORTS = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "SERVING_GRPC_PORT")
 
 
@@ -139,9 +141,13 @@ def answers(url: str) -> bool:
 
 
 def predict(compose: Compose) -> httpx.Response:
-    rows = pd.read_parquet(compose.folder / "data/processed/test.parquet").drop(columns="target").head(3)
+    rows = some_rows(compose)
     body = {"dataframe_split": {"columns": list(rows.columns), "data": rows.to_numpy().tolist()}}
     return httpx.post(compose.url("SERVING_PORT") + "/invocations", json=body, timeout=30)
+
+
+def some_rows(compose: Compose) -> pd.DataFrame:
+    return pd.read_parquet(compose.folder / "data/processed/test.parquet").drop(columns="target").head(3)
 
 
 def predicts(compose: Compose) -> bool:
@@ -180,6 +186,24 @@ def test_a_promoted_version_answers_real_rows(compose: Compose, trained: Workspa
 
     assert answer.headers["x-model-version"] == "1"
     assert len(answer.json()["predictions"]) == 3
+
+
+def test_a_job_is_answered_by_a_worker_in_another_container(compose: Compose, trained: Workspace) -> None:
+    """A small answer out of PostgreSQL, a large one from S3 by an address that this machine can reach."""
+    eventually(lambda: predicts(compose))
+    url, rows = compose.url("SERVING_PORT"), some_rows(compose)
+    for times in (1, 50_000):
+        body = {"dataframe_split": {"columns": list(rows.columns), "data": rows.to_numpy().tolist() * times}}
+        accepted = httpx.post(f"{url}/v1/models/slipway/jobs", json=body, timeout=60)
+        assert accepted.status_code == 202, accepted.text
+        job = url + accepted.json()["href"]
+        eventually(lambda: httpx.get(job, timeout=30).json()["state"] == "succeeded", seconds=60)  # noqa: B023 - in this turn
+        answer = httpx.get(f"{job}/result", timeout=60, follow_redirects=True)
+        assert answer.status_code == 200, answer.text
+        if times == 1:
+            assert answer.json() == predict(compose).json()
+        else:
+            assert pq.read_table(io.BytesIO(answer.content)).num_rows == 3 * times
 
 
 def test_another_version_promoted_over_rest_is_served_within_three_seconds(
@@ -271,8 +295,9 @@ def test_the_serving_image_has_what_it_needs_and_no_more(compose: Compose) -> No
 
     assert compose.inside("serving", found.format(("dvc", "torch", "minio", "pip", "uv", "pipelines", "infra"))) == "[]"
     assert compose.inside("serving", found.format(("fastapi", "sklearn", "skops"))) == "['fastapi', 'sklearn', 'skops']"
-    secrets = "import os; print([n for n, value in os.environ.items() if value and ('SECRET' in n or 'PASSW' in n)])"
-    assert compose.inside("serving", secrets) == "[]"
+    names = "sorted(n for n, value in os.environ.items() if value and ('SECRET' in n or 'PASSW' in n))"
+    # Who it is to PostgreSQL and S3, where jobs are kept.
+    assert compose.inside("serving", f"import os; print({names})") == "['AWS_SECRET_ACCESS_KEY', 'PGPASSWORD']"
 
 
 def test_only_this_machine_is_let_in(compose: Compose) -> None:

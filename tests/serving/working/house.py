@@ -3,15 +3,15 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
-from tests.servers import ROOT, Server, eventually, free_port, server, spawn
+from tests.servers import Server, eventually, free_port, server, spawn
 from tests.serving.twins import post
 
 MODEL = "iris"
@@ -25,7 +25,8 @@ class House:
     folder: Path
     env: dict[str, str]
     port: int
-    held: ExitStack = field(default_factory=ExitStack)
+    supervisor: int = 0
+    """Of serving, while it runs: its process."""
 
     @property
     def store(self) -> Path:
@@ -37,6 +38,7 @@ class House:
         running = server("serving", command, port=self.port, env=self.env, folder=self.folder, ready="/v2/health/ready")
         with running as started, httpx.Client(base_url=started.url, timeout=30) as http:
             eventually(lambda: started.finds("/v2/health/ready"), seconds=60)
+            self.supervisor = started.process.pid
             yield http
 
     @contextmanager
@@ -79,7 +81,6 @@ def house(folder: Path, **names: str) -> Iterator[House]:
     }
     (folder / "store").mkdir()
     post(folder / "store", 1, factor=1)
-    assert ROOT.is_dir()
     yield House(folder, env, port)
 
 

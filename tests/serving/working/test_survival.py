@@ -139,7 +139,7 @@ def test_10000_queued_jobs_survive_a_restart_of_everything(tmp_path: Path) -> No
                 for worker in workers_of(running):
                     worker.kill()
                 _kill_all(running.process.pid)
-            _kill_all(_listening(built.port))
+            _kill_all(built.supervisor)
 
         database = Database(built.env["SERVING_JOBS__DATABASE"])
         book = Book(database)
@@ -152,13 +152,6 @@ def test_10000_queued_jobs_survive_a_restart_of_everything(tmp_path: Path) -> No
         assert figures.ended == {"succeeded": MANY}
         assert {each.id for each in all_jobs(book)} == {job["id"] for job in jobs}
         database.close()
-
-
-def _listening(port: int) -> int:
-    """The process that holds the port."""
-    found = [each.pid for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port and each.pid]
-    supervisors = [each for each in map(psutil.Process, found) if each.cmdline()[-2:] == ["-m", "serving"]]
-    return int(supervisors[0].pid)
 
 
 def _kill_all(pid: int) -> None:
