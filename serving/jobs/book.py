@@ -18,7 +18,7 @@ class Book:
 
     def accept(self, order: Order, name: str) -> Status:
         """Queued under the id `name`, or the one that was accepted under the same key. KeyReused, JobsFull."""
-        known = self._under_key(order)
+        known = self.known(order.model, order.key, order.fingerprint)
         if known is not None:
             return known
         try:
@@ -29,11 +29,24 @@ class Book:
                 connection.execute(sa.insert(jobs).values(rows.values(order, name, self._terms)))
                 self._database.enqueue(connection, WORK, name, 1)
         except sa.exc.IntegrityError:  # the same request is being accepted at the same time
-            known = self._under_key(order)
+            known = self.known(order.model, order.key, order.fingerprint)
             if known is None:
                 raise
             return known
         return self.status(order.model, name)
+
+    def known(self, model: str, key: str | None, fingerprint: str) -> Status | None:
+        """The job that was accepted under this key. KeyReused."""
+        if key is None:
+            return None
+        with self._database.reading() as connection:
+            where = jobs.c.model == model, jobs.c.key == key
+            row = connection.execute(sa.select(*TOLD).where(*where)).one_or_none()
+            if row is None:
+                return None
+            if row.fingerprint != fingerprint:
+                raise KeyReused
+            return self._status(connection, row)
 
     def status(self, model: str, name: str) -> Status:
         """UnknownJob."""
@@ -130,19 +143,6 @@ class Book:
         with self._database.reading() as connection:
             counted = sa.select(sa.func.count()).select_from(workers).where(workers.c.seen_ms >= since)
             return int(connection.execute(counted).scalar_one())
-
-    def _under_key(self, order: Order) -> Status | None:
-        """The job that was accepted under this key. KeyReused."""
-        if order.key is None:
-            return None
-        with self._database.reading() as connection:
-            where = jobs.c.model == order.model, jobs.c.key == order.key
-            row = connection.execute(sa.select(*TOLD).where(*where)).one_or_none()
-            if row is None:
-                return None
-            if row.fingerprint != order.fingerprint:
-                raise KeyReused
-            return self._status(connection, row)
 
     def _status(self, connection: sa.Connection, row: Any) -> Status:
         return rows.status(row, _position(connection, row), self._terms)

@@ -66,18 +66,20 @@ class Desk:
         """
         if asked.key is not None and not 0 < len(asked.key) <= LONGEST_KEY:
             raise InvalidInput(f"an Idempotency-Key has 1 to {LONGEST_KEY} characters")
-        name = uuid.uuid4().hex
+        model, fingerprint = served.version.name, _fingerprint(asked)
+        known = self.book.known(model, asked.key, fingerprint)
+        if known is not None:
+            return known
+        callback, name = self._callback(asked.callback), uuid.uuid4().hex
         what, rows = self._what(served, asked.content, name)
-        order = Order(
-            served.version.name,
-            None if asked.version == LATEST else _lasting(served.version),
-            what,
-            rows,
-            asked.key,
-            _fingerprint(asked),
-            self._callback(asked.callback),
-        )
-        return self.book.accept(order, name)
+        version = None if asked.version == LATEST else _lasting(served.version)
+        status: Status | None = None
+        try:
+            status = self.book.accept(Order(model, version, what, rows, asked.key, fingerprint, callback), name)
+        finally:
+            if isinstance(what, Body) and what.uri and (status is None or status.id != name):
+                self.shelf.delete([what.uri])  # nobody will ask for it
+        return status
 
     def _what(self, served: Served, content: tuple[str, bytes], name: str) -> tuple[Body | Files, int | None]:
         files = _files(content)
@@ -111,7 +113,9 @@ class Desk:
             question = Question(served.model, source.names, keys=asked.keys, is_text=source.is_text)
             source.require([*question.columns, *asked.keys])
         except (NotScored, OSError) as error:
-            raise InvalidInput(str(error) if isinstance(error, NotScored) else "the input cannot be read") from error
+            # Without the addresses, which the caller knows.
+            reason = str(error).removeprefix(f"{asked.input}: ").removeprefix(f"{asked.output}: ")
+            raise InvalidInput(reason if isinstance(error, NotScored) else "the input cannot be read") from error
         return Files(asked.input, asked.output, asked.keys, asked.predict_proba), source.rows
 
     def _callback(self, url: str | None) -> str | None:

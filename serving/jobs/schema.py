@@ -21,6 +21,7 @@ from serving.jobs.job import OPEN, workflow_id
 QUEUE, CALLBACKS = "jobs", "callbacks"
 WORK, CALL = "work at a job", "call back"
 """Names of DBOS workflows; `working/durable.py` has what they do."""
+CONNECT_SECONDS = 5
 RELEASE = "jobs-1"
 """Of the workflows' steps: DBOS goes on with a try only where the steps are the same ones."""
 
@@ -177,7 +178,8 @@ def now_ms() -> int:
 def _engine(address: str) -> sa.Engine:
     """As DBOS makes its own. JobsUnreachable where the address is none."""
     with reached():
-        made = sa.create_engine(address, pool_pre_ping=True)
+        waits = {} if address.startswith("sqlite") else {"connect_timeout": CONNECT_SECONDS}
+        made = sa.create_engine(address, pool_pre_ping=True, connect_args=waits)
     if made.dialect.name == "sqlite":
         event.listen(made, "connect", _as_dbos)
     return made

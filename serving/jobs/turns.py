@@ -85,6 +85,11 @@ class Turns:
             seen = {"seen_ms": now_ms()}
             self._database.upsert(connection, workers, {"name": worker, **seen}, seen)
 
+    def leave(self, worker: str) -> None:
+        """It will not be there: others may have at once what it has."""
+        with self._database.writing() as connection:
+            connection.execute(sa.update(workers).where(workers.c.name == worker).values(seen_ms=0))
+
     def adopt(self, silent_seconds: float) -> int:
         """Queue again what workers had that were not heard of for so long; how many tries."""
         oldest = now_ms() - int(1000 * silent_seconds)

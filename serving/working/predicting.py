@@ -64,8 +64,15 @@ def outcome(job: Work, tools: Tools, tell: Tell) -> Outcome:
     except (InvalidInput, RowsRefused, NoProbabilities, VersionRefused) as error:
         return Outcome("failed", version.number, code=error.code, reason=str(error))
     except NotScored as error:
-        return Outcome("failed", version.number, code=InvalidInput.code, reason=str(error))
+        return Outcome("failed", version.number, code=InvalidInput.code, reason=_without_addresses(str(error), asked))
     return Outcome("succeeded", version.number, result)
+
+
+def _without_addresses(reason: str, asked: Body | Files) -> str:
+    """They are the caller's own."""
+    if isinstance(asked, Files):
+        reason = reason.removeprefix(f"{asked.source}: ").removeprefix(f"{asked.target}: ")
+    return reason
 
 
 class _Telling:

@@ -89,6 +89,7 @@ def _composed(chosen: "Settings", hosts: Path, name: str, sign: Path) -> Callabl
     def stop() -> None:
         caretaker.stop()
         durable.stop(SHUTDOWN_SECONDS)
+        turns.leave(name)
 
     return stop
 

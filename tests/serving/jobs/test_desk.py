@@ -1,12 +1,14 @@
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from serving.errors import InvalidInput, KeyReused, NoJobs, UnsupportedMedia
+from serving.errors import InvalidInput, JobsFull, KeyReused, NoJobs, UnsupportedMedia
 from serving.jobs.book import Book
 from serving.jobs.desk import Asked, Desk, Rules
-from serving.jobs.job import Body
+from serving.jobs.job import Body, Terms
+from serving.jobs.schema import Database
 from serving.jobs.shelf import Shelf
 from serving.jobs.turns import Turns
 from serving.lineup import Served
@@ -73,6 +75,20 @@ def test_a_large_body_waits_on_the_shelf(book: Book, served: Served, turns: Turn
     assert work.order.asked == Body(JSON, None, f"s3://kept/{status.id}/body")
 
 
+def test_what_is_not_accepted_leaves_nothing_on_the_shelf(book: Book, database: Database, served: Served) -> None:
+    """Nor does a request that is sent again."""
+    shelf = Counting()
+    full = Desk(Book(database, Terms(most_waiting=0)), shelf, Rules(inline_bytes=10))
+    with pytest.raises(JobsFull):
+        full.accept(served, asked())
+    assert shelf.kept == set()
+
+    desk = Desk(book, shelf, Rules(inline_bytes=10))
+    ids = {desk.accept(served, asked(key="mine")).id for _ in range(3)}
+
+    assert len(shelf.kept) == len(ids) == 1
+
+
 @pytest.mark.parametrize("change", [{"version": "latest"}, {"callback": "https://example.org/"}, {"body": BODY + b" "}])
 def test_a_key_stands_for_all_that_was_asked(book: Book, served: Served, change: dict[str, Any]) -> None:
     desk = Desk(book, Shelf(None), Rules(callbacks=True))
@@ -97,6 +113,19 @@ def test_without_a_secret_nobody_is_called_back(desk: Desk, served: Served) -> N
 def test_a_callback_inside_the_network_is_refused(book: Book, served: Served) -> None:
     with pytest.raises(InvalidInput, match="public internet"):
         Desk(book, Shelf(None), Rules(callbacks=True)).accept(served, asked(callback="https://10.0.0.1/"))
+
+
+class Counting(Shelf):
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.kept = set[str]()
+
+    def put(self, job: str, name: str, content: bytes) -> str:
+        self.kept.add(uri := f"s3://kept/{job}/{name}")
+        return uri
+
+    def delete(self, uris: Sequence[str]) -> None:
+        self.kept -= set(uris)
 
 
 def files(**changes: Any) -> Asked:

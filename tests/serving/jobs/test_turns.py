@@ -120,3 +120,15 @@ def test_progress_is_seen(book: Book, turns: Turns) -> None:
 
     status = book.status("progress", job.id)
     assert (status.state, status.rows_done, status.rows_total) == ("running", 512, 2048)
+
+
+def test_who_leaves_is_not_waited_for(fresh: Database) -> None:
+    turns = Turns(fresh)
+    for name in ("a", "b"):
+        turns.beat(name)
+
+    turns.leave("a")
+
+    assert Book(fresh).workers(60) == 1
+    turns.beat("a")
+    assert Book(fresh).workers(60) == 2
