@@ -63,8 +63,8 @@ class Follower:
         self._reads = Reads(tools.store.folder)
         self._trying: Version | None = None
         """Being fetched or tried; no poll begins meanwhile."""
-        self._unwanted = threading.Event()
-        """Set once the registry wants another one than that."""
+        self._unwanted: Version | None = None
+        """The one that was being tried when the registry was seen to want another: of the next one that says nothing."""
 
     def confirm(self) -> None:
         """While a version is fetched or tried, which may take minutes: look whether it is still the one that is wanted.
@@ -78,7 +78,7 @@ class Follower:
             wanted = choose(self._decision, self._tools.registry.read(self.name)).version
             self._reads.note(self.name)
             if wanted is None or not wanted.has_files_of(trying):
-                self._unwanted.set()
+                self._unwanted = trying
 
     def poll(self) -> None:
         """Read the registry once and do what it takes to serve what it says. NotPosted when that cannot be told."""
@@ -164,10 +164,9 @@ class Follower:
     def _prepare(self, wanted: Version) -> str:
         log.info("version loading", extra={"model": self.name, "version": wanted.number})
         self._put(waiting_for=f"version {wanted.number} is being downloaded and tried")
-        self._unwanted.clear()
         self._trying = wanted
         try:
-            return prepare(self._tools, wanted, self._unwanted.is_set)
+            return prepare(self._tools, wanted, lambda: self._unwanted is wanted)
         finally:
             self._trying = None
 

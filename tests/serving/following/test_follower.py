@@ -1,4 +1,5 @@
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from serving.protocol import View
 from serving.store.reads import Reads
 from tests.fakes import a_version, in_production
 from tests.serving.following.scene import V1, V2, Scene, events
+
+V3 = a_version(3)
 
 
 def test_a_promotion_is_followed_and_downloaded_once(scene: Scene) -> None:
@@ -161,6 +164,38 @@ def test_a_version_that_is_no_longer_wanted_while_it_is_tried_is_given_up(scene:
     scene.attempts = scene.tried_out
     assert scene.poll(times=2) == (3 if instead.in_production else 1)
     assert scene.posting.refusal is None
+
+
+def test_a_reading_that_began_while_the_one_before_was_tried_gives_up_nothing(scene: Scene) -> None:
+    asked, answered = threading.Event(), threading.Event()
+    read = scene.registry.read
+
+    def slow(_: str) -> View:
+        asked.set()
+        assert answered.wait(20)
+        return in_production(V1)
+
+    confirming = threading.Thread(target=scene.follower.confirm)
+
+    def given_up(_folder: Path) -> None:
+        scene.registry.read = slow  # type: ignore[assignment]  # the registry, on a slow day
+        confirming.start()
+        assert asked.wait(20)
+        scene.registry.read = read  # type: ignore[method-assign]
+        raise NoLongerWanted("another version is wanted by now")
+
+    def tried(folder: Path) -> None:
+        answered.set()
+        confirming.join(20)
+        assert not scene.unwanted()
+        scene.tried_out(folder)
+
+    assert scene.poll(in_production(V1)) == 1
+    scene.attempts = given_up
+    assert scene.poll(in_production(V2)) == 1
+
+    scene.attempts = tried
+    assert scene.poll(in_production(V3)) == 3
 
 
 def test_a_version_that_was_given_up_can_come_again_at_once(scene: Scene) -> None:
