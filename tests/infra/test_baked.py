@@ -32,7 +32,8 @@ def test_the_image_serves_by_the_settings_that_its_versions_were_tried_with() ->
     names = {name for name in variables("serving") if name.startswith("SERVING_")}
     (env,) = [rest for word, rest in instructions(BAKED) if word == "ENV"]
 
-    assert names - OF_THE_PLACE - {"SERVING_OFFLINE"} == {"SERVING_MODELS", *DECIDE}
+    of_jobs = {name for name in names if name.startswith("SERVING_JOBS__")}
+    assert names - OF_THE_PLACE - of_jobs - {"SERVING_OFFLINE"} == {"SERVING_MODELS", *DECIDE}
     assert arguments() == {"SERVING_MODELS", *DECIDE}
     assert all(f"{name}=${{{name}}}" in env.split() for name in arguments())
     assert "SERVING_OFFLINE=true" in env.split()

@@ -40,7 +40,7 @@ def test_up_says_where_each_program_answers_and_status_agrees(house: House) -> N
         assert f"{program:8} answers on http://127.0.0.1:{port}" in up.stdout
         assert f"http://127.0.0.1:{port}  yes" in status.stdout
     assert status.returncode == 0
-    assert {bucket.name for bucket in a_client(house).list_buckets()} == {"mlflow", "dvc"}
+    assert {bucket.name for bucket in a_client(house).list_buckets()} == {"mlflow", "dvc", "slipway-jobs"}
 
 
 def test_a_second_up_starts_nothing(house: House) -> None:
@@ -123,7 +123,7 @@ def test_up_heals_a_wiped_s3_folder(house: House) -> None:
     up = house.run("up", "s3")
 
     assert up.returncode == 0, up.stderr
-    assert {bucket.name for bucket in a_client(house).list_buckets()} == {"mlflow", "dvc"}
+    assert {bucket.name for bucket in a_client(house).list_buckets()} == {"mlflow", "dvc", "slipway-jobs"}
     assert not list(a_client(house).list_objects("dvc"))
     a_client(house).put_object("dvc", "data", BytesIO(b"42"), 2)
     assert (house.state / "s3" / "dvc" / "data").read_bytes() == b"42"
