@@ -13,6 +13,7 @@ from serving.rest.problems import MEDIA_TYPE
 
 Schema = dict[str, Any]
 
+JOBS_PATH = "/v1/models/{name}/jobs"
 LONGEST_EXAMPLE = 20_000
 """Characters; an example of many pictures would make the page unusable."""
 
@@ -58,7 +59,7 @@ def describe(routes: Schema, served: Served | None) -> Schema:
             "No version is Production yet; what it takes and answers is shown once one is."
         )
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": {"type": "object"}}}}
-        return document
+        return _with_jobs(document, operation["requestBody"])
     version, signature = served.version, served.model.signature
     document["info"]["description"] = f"Answers with version {version.number} of model {version.name}."
     bodies = _bodies(signature)
@@ -70,6 +71,13 @@ def describe(routes: Schema, served: Served | None) -> Schema:
     if table := examples.get("dataframe_split"):
         content[CSV]["example"] = _csv(table["dataframe_split"])
     operation["requestBody"] = {"required": True, "content": content}
+    return _with_jobs(document, operation["requestBody"])
+
+
+def _with_jobs(document: Schema, body: Schema) -> Schema:
+    """A job takes what `/invocations` takes, where there are jobs."""
+    if JOBS_PATH in document["paths"]:
+        document["paths"][JOBS_PATH]["post"]["requestBody"] = body
     return document
 
 

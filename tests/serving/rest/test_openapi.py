@@ -37,6 +37,16 @@ async def test_the_schema_is_the_signatures_of_the_version_that_answers(
     assert content["text/csv"]["example"] == "x\n1.5\n"
 
 
+def test_a_job_takes_what_invocations_takes() -> None:
+    jobs: dict[str, Any] = {"/v1/models/{name}/jobs": {"post": {"responses": {"202": {}}}}}
+    routes = {**ROUTES, "paths": {**ROUTES["paths"], **jobs}}
+
+    for served in (None, Served(a_version(7), FakeModel())):
+        paths = describe(routes, served)["paths"]
+        bodies = [paths[path]["post"]["requestBody"] for path in ("/invocations", "/v1/models/{name}/jobs")]
+        assert bodies[0] == bodies[1]
+
+
 def test_it_is_made_once_a_version(serve: Callable[..., Served], lineup: Lineup) -> None:
     made = OpenApi(lambda: ROUTES, lineup)
     serve(1)
