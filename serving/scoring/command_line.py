@@ -4,6 +4,7 @@ import argparse
 import logging
 import signal
 import sys
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ ABOUT = "score a CSV or Parquet file by a version of a registered model"
 MISCONFIGURED = 2
 INTERRUPTED = 130
 CHUNK_ROWS = 65_536
+ENGINES = ("local", "ray")
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +29,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keys", type=_names, default=(), metavar="ID,...", help="columns to put beside predictions")
     parser.add_argument("--proba", action="store_true", help="probabilities instead of predictions")
     parser.add_argument("--chunk-rows", type=_positive, default=CHUNK_ROWS, metavar="N", help="default: %(default)s")
+    parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: on all nodes of a Ray cluster")
+    parser.add_argument("--ray-address", metavar="HOST:PORT", help="of that; a Ray of its own here if not given")
 
 
 def run(words: argparse.Namespace) -> int:
@@ -53,21 +57,29 @@ def run(words: argparse.Namespace) -> int:
 
 
 def _score(words: argparse.Namespace, settings: "Settings") -> None:
-    from serving.scoring import work
+    from serving.scoring.asking import Task
     from serving.scoring.choosing import chosen
-    from serving.scoring.loading import loaded
+    from serving.scoring.engines import on_ray
+    from serving.scoring.here import in_turn
+    from serving.scoring.loading import fetched, loaded
     from serving.scoring.places import pair
     from serving.scoring.progress import shown
     from serving.scoring.reading import Source
+    from serving.scoring.work import Progress, score
 
     given, out = pair(words.input, words.output)
-    task = work.Task(Source(given), out, words.keys, words.proba, words.chunk_rows)
+    task = Task(Source(given), out, words.keys, words.proba, words.chunk_rows)
     registry = None if settings.offline else _registry(settings.tracking_uri)
     choice = chosen(words.model, words.version, registry, settings.store)
     _say(*choice.notes)
-    with loaded(choice, registry, settings) as (model, vouched):
+    with fetched(choice, registry, settings) as folder, ExitStack() as held:
+        model, vouched = held.enter_context(loaded(folder, choice.version, settings))
         _say(f"{words.model}, version {choice.version.number}; trust: {vouched}; runtime: {model.runtime}")
-        done = work.score(task, choice.version, model, work.Progress(partial(shown, sys.stderr), _say))
+        answering = in_turn
+        if words.engine == "ray":
+            answering = on_ray(choice.version, folder, words.ray_address, _say)
+            held.close()  # its actors have models of their own; of this one only what it says of itself is wanted
+        done = score(task, choice.version, model, answering, Progress(partial(shown, sys.stderr), _say))
     lines = done.lines(f"{words.model} {choice.version.number}", model.runtime, words.output)
     sys.stdout.writelines(f"{line}\n" for line in lines)
 

@@ -1,7 +1,7 @@
 """Have a version's files here, verified, and make a model of them as a worker does: a twin here, else in a host."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from serving import own_hosts
 from serving.admission.rules import Rules
 from serving.hosting.hosted import Hosts
-from serving.protocol import Model, Registry
+from serving.protocol import Model, Registry, Version
 from serving.runtimes import mlmodel, twin
 from serving.scoring.choosing import Choice
 from serving.settings import Settings
@@ -19,13 +19,8 @@ from serving.trust import Found, Trust
 
 
 @contextmanager
-def loaded(
-    choice: Choice, registry: Registry | None, settings: Settings, door: Path | None = None
-) -> Iterator[tuple[Model, Found]]:
-    """And what vouches for it. VersionRefused, RegistryUnreachable, OSError.
-
-    `door`: to a fork server that is there already; else one is started where it is needed.
-    """
+def fetched(choice: Choice, registry: Registry | None, settings: Settings) -> Iterator[Path]:
+    """The folder of its files, for as long as the block. VersionRefused, RegistryUnreachable, OSError."""
     with ExitStack() as held:
         folder = choice.folder
         if folder is None:
@@ -35,18 +30,19 @@ def loaded(
             store = Store(home, Bounds(largest=settings.largest_version))
             folder = store.fetch(choice.version, registry.download, registry.size)
         holds.hold(folder, choice)
-        check = partial(Trust(settings.trust, settings.trust_keys, warns=False).check, folder, choice.version)
-        vouched = check()
-        yield held.enter_context(_model(folder, check, settings, door)), vouched
+        yield folder
 
 
 @contextmanager
-def _model(folder: Path, check: partial[Found], settings: Settings, door: Path | None) -> Iterator[Model]:
+def loaded(folder: Path, version: Version, settings: Settings) -> Iterator[tuple[Model, Found]]:
+    """The model of its files, verified, and what vouches for them. VersionRefused, OSError."""
+    check = partial(Trust(settings.trust, settings.trust_keys, warns=False).check, folder, version)
+    vouched = check()
     found = twin.usable(mlmodel.read(folder), settings.runtime)
     if found is not None:
-        yield found
+        yield found, vouched
         return
-    with nullcontext(door) if door is not None else own_hosts.served(settings.models) as hosting:
+    with own_hosts.served(settings.models) as door:
         rules = Rules.set_by(settings)
-        hosts = Hosts(hosting, settings.runtime, rules, patience_seconds=settings.load_seconds)
-        yield hosts.load(folder, check)
+        hosts = Hosts(door, settings.runtime, rules, patience_seconds=settings.load_seconds)
+        yield hosts.load(folder, check), vouched

@@ -23,7 +23,8 @@ BATCH_ROWS = 65_536
 class Source:
     """`names` are the columns of the file, in its order; `rows` how many it has, None where only reading it can say.
 
-    `seen` is `Place.seen` from before anything was read.
+    `groups`: the rows of each row group of a Parquet file, None for a CSV. `seen` is `Place.seen` from before anything
+    was read.
     """
 
     def __init__(self, place: Place) -> None:
@@ -31,12 +32,15 @@ class Source:
         self.place, self.is_text, self.seen = place, place.form == "csv", place.seen()
         self.names: list[str]
         self.rows: int | None = None
+        self.groups: tuple[int, ...] | None = None
         with _refusing(place), place.files.open_input_file(place.path) as file:
             if self.is_text:
                 self.names = list(_csv(file).schema.names)
             else:
                 about = pq.ParquetFile(file)
                 self.names, self.rows = list(about.schema_arrow.names), about.metadata.num_rows
+                groups = range(about.metadata.num_row_groups)
+                self.groups = tuple(about.metadata.row_group(each).num_rows for each in groups)
 
     def chunks(self, columns: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Any]:
         """Tables of `columns` with `rows` rows each, the last one perhaps fewer, after the first `skip` rows.

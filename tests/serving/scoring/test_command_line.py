@@ -1,10 +1,7 @@
 """`python -m serving score` as people run it: killed, on S3, with a registry and without."""
 
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +12,12 @@ from pyarrow import parquet as pq
 from serving.scoring.places import place
 from tests.servers import ROOT, Stack, eventually
 from tests.serving.conftest import Registrar, slope
+from tests.serving.scoring.commands import command, score, stopped
 from tests.serving.scoring.files import a_table, comma_separated, left_beside, parquet
-from tests.serving.twins import post
 
 ROWS = 20_000
 CUT = ("--keys", "id", "--chunk-rows", "20")
 """So many parts that a run can be killed between two of them."""
-
-
-@pytest.fixture
-def offline(tmp_path: Path) -> dict[str, str]:
-    """An environment with a store that has a version of `iris` that answers 3 * x, and no registry."""
-    (tmp_path / "store").mkdir()
-    post(tmp_path / "store", 7, factor=3)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SERVING_", "MLFLOW_"))}
-    return {**inherited, "PYTHONPATH": str(ROOT), "SERVING_OFFLINE": "true", "SERVING_STORE": str(tmp_path / "store")}
-
-
-def command(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "serving", "score", *map(str, words)]
-
-
-def score(env: Mapping[str, str], *words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words), cwd=cwd, env=dict(env), capture_output=True, text=True, timeout=300, check=False
-    )
-
-
-def stopped(env: Mapping[str, str], *words: str | Path, cwd: Path, parts: int, by: signal.Signals) -> int:
-    """The status of a run that gets a signal once there are so many parts; `words` begin with its two files."""
-    with subprocess.Popen(command(*words), cwd=cwd, env=dict(env), stderr=subprocess.DEVNULL) as running:
-        eventually(lambda: len(left_beside(Path(words[1]))) > parts, seconds=60, every=0.002)
-        running.send_signal(by)
-        return running.wait(60)
 
 
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(

@@ -8,7 +8,7 @@ import pytest
 from serving.errors import VersionRefused
 from serving.protocol import Version
 from serving.scoring.choosing import Choice
-from serving.scoring.loading import loaded
+from serving.scoring.loading import fetched, loaded
 from serving.settings import Settings
 from serving.store import holds
 from tests.fakes import FakeRegistry, a_version
@@ -38,7 +38,10 @@ def settings(tmp_path: Path, **changes: object) -> Settings:
 def test_what_the_store_lacks_is_fetched_and_the_store_is_left_alone(tmp_path: Path) -> None:
     registry = Twins()
 
-    with loaded(Choice(a_version(3), None), registry, settings(tmp_path)) as (model, vouched):
+    with (
+        fetched(Choice(a_version(3), None), registry, settings(tmp_path)) as folder,
+        loaded(folder, a_version(3), settings(tmp_path)) as (model, vouched),
+    ):
         assert (model.runtime, vouched) == ("onnx", "none")
 
     assert registry.downloads == [3]
@@ -49,8 +52,8 @@ def test_what_the_store_has_is_held_and_not_fetched(tmp_path: Path) -> None:
     folder, registry = a_twin(tmp_path / "store/iris/3-1"), Twins()
     choice = Choice(a_version(3), folder)
 
-    with loaded(choice, registry, settings(tmp_path)) as (model, _):
-        assert model.runtime == "onnx"
+    with fetched(choice, registry, settings(tmp_path)) as found:
+        assert found == folder
         assert holds.held(folder)
 
     assert registry.downloads == []
@@ -62,7 +65,7 @@ def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
     (folder / "twin.json").write_text("{}")
 
     refused = pytest.raises(VersionRefused, match=r"'twin.json' is not the file that its manifest describes")
-    with refused, loaded(Choice(a_version(3), folder), None, settings(tmp_path)):
+    with refused, loaded(folder, a_version(3), settings(tmp_path)):
         pass
 
 
@@ -70,7 +73,7 @@ def test_a_version_that_is_too_large_is_not_fetched(tmp_path: Path) -> None:
     registry = Twins(sizes={3: 2000})
 
     refused = pytest.raises(VersionRefused, match="SERVING_LARGEST_VERSION")
-    with refused, loaded(Choice(a_version(3), None), registry, settings(tmp_path, largest_version=1000)):
+    with refused, fetched(Choice(a_version(3), None), registry, settings(tmp_path, largest_version=1000)):
         pass
 
     assert registry.downloads == []
