@@ -196,6 +196,13 @@ class HostedModel:
     def invoke(self, media_type: str, body: bytes) -> bytes:
         return self._call(lambda channel: messages.invoke(channel, media_type, body))
 
+    def end(self) -> None:
+        """Its host, now rather than when nobody holds this any more; another call would start another one."""
+        with self._starting:
+            running, self._host = self._host, None
+        if running is not None:
+            running.close()
+
     def _call(self, work: Callable[[Connection], T]) -> T:
         running = self._running()
         call = object()

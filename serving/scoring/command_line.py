@@ -6,9 +6,12 @@ import signal
 import sys
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotenv import load_dotenv
+
+from serving import own_hosts
 
 if TYPE_CHECKING:
     from serving.scoring.choosing import Catalogue
@@ -19,6 +22,8 @@ MISCONFIGURED = 2
 INTERRUPTED = 130
 CHUNK_ROWS = 65_536
 ENGINES = ("local", "ray")
+HOSTED = ("native", "pyfunc")
+"""Runtimes that need a host whatever the version has."""
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -57,10 +62,18 @@ def run(words: argparse.Namespace) -> int:
 
 
 def _score(words: argparse.Namespace, settings: "Settings") -> None:
+    with ExitStack() as held:
+        # Before anything is imported here: it imports for seconds itself, on another core.
+        door = held.enter_context(own_hosts.served(settings.models)) if settings.runtime in HOSTED else None
+        _score_by(words, settings, door)
+
+
+def _score_by(words: argparse.Namespace, settings: "Settings", door: Path | None) -> None:
+    """`door`: to a fork server, where it is known that one is needed."""
     from serving.scoring.asking import Task
     from serving.scoring.choosing import chosen
     from serving.scoring.engines import on_ray
-    from serving.scoring.here import in_turn
+    from serving.scoring.here import calls_for, overlapping
     from serving.scoring.loading import fetched, loaded
     from serving.scoring.places import pair
     from serving.scoring.progress import shown
@@ -73,13 +86,13 @@ def _score(words: argparse.Namespace, settings: "Settings") -> None:
     choice = chosen(words.model, words.version, registry, settings.store)
     _say(*choice.notes)
     with fetched(choice, registry, settings) as folder, ExitStack() as held:
-        model, vouched = held.enter_context(loaded(folder, choice.version, settings))
+        model, vouched = held.enter_context(loaded(folder, choice.version, settings, door))
         _say(f"{words.model}, version {choice.version.number}; trust: {vouched}; runtime: {model.runtime}")
-        answering = in_turn
+        engine = overlapping(calls_for(model))
         if words.engine == "ray":
-            answering = on_ray(choice.version, folder, words.ray_address, _say)
+            engine = on_ray(choice.version, folder, words.ray_address, _say)
             held.close()  # its actors have models of their own; of this one only what it says of itself is wanted
-        done = score(task, choice.version, model, answering, Progress(partial(shown, sys.stderr), _say))
+        done = score(task, choice.version, model, engine, Progress(partial(shown, sys.stderr), _say))
     lines = done.lines(f"{words.model} {choice.version.number}", model.runtime, words.output)
     sys.stdout.writelines(f"{line}\n" for line in lines)
 

@@ -1,14 +1,14 @@
 """Have a version's files here, verified, and make a model of them as a worker does: a twin here, else in a host."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from serving import own_hosts
 from serving.admission.rules import Rules
-from serving.hosting.hosted import Hosts
+from serving.hosting.hosted import HostedModel, Hosts
 from serving.protocol import Model, Registry, Version
 from serving.runtimes import mlmodel, twin
 from serving.scoring.choosing import Choice
@@ -34,15 +34,25 @@ def fetched(choice: Choice, registry: Registry | None, settings: Settings) -> It
 
 
 @contextmanager
-def loaded(folder: Path, version: Version, settings: Settings) -> Iterator[tuple[Model, Found]]:
-    """The model of its files, verified, and what vouches for them. VersionRefused, OSError."""
+def loaded(
+    folder: Path, version: Version, settings: Settings, door: Path | None = None
+) -> Iterator[tuple[Model, Found]]:
+    """The model of its files, verified, and what vouches for them. VersionRefused, OSError.
+
+    `door`: to a fork server that is there already.
+    """
     check = partial(Trust(settings.trust, settings.trust_keys, warns=False).check, folder, version)
     vouched = check()
     found = twin.usable(mlmodel.read(folder), settings.runtime)
     if found is not None:
         yield found, vouched
         return
-    with own_hosts.served(settings.models) as door:
-        rules = Rules.set_by(settings)
-        hosts = Hosts(door, settings.runtime, rules, patience_seconds=settings.load_seconds)
-        yield hosts.load(folder, check), vouched
+    with own_hosts.served(settings.models) if door is None else nullcontext(door) as hosts:
+        model = Hosts(hosts, settings.runtime, Rules.set_by(settings), patience_seconds=settings.load_seconds).load(
+            folder, check
+        )
+        try:
+            yield model, vouched
+        finally:
+            if isinstance(model, HostedModel):
+                model.end()  # a fork server that is told to end gives hosts seconds to do so before it

@@ -29,7 +29,7 @@ METHOD = """\
 Written by `make bench-scoring`. A Parquet file of {rows:,} rows, each a key and 30 numbers, is read here, and the
 predictions are written beside the key, as Parquet. Seconds are those of the whole command: the interpreter's start, the
 imports and the loading of the model count. `score` is `python -m serving score`, with the version's ONNX twin (onnx)
-and with scikit-learn or PyTorch in a host (native); the loop is `mlflow.pyfunc.load_model(...).predict` on chunks of as
+and with scikit-learn or PyTorch in a host (native), and on a Ray of its own (ray); the loop is `mlflow.pyfunc.load_model(...).predict` on chunks of as
 many rows, 65,536. MB is the most that the largest process of the command has had resident."""
 COLUMNS = ("model", "by", "seconds", "rows/s", "MB", "times the loop")
 
@@ -87,6 +87,7 @@ def _timed(made: Made, model: str, given: Path) -> Iterator[Timed]:
     score = ["serving", "score", str(given), str(out), "--model", model, "--keys", "id"]
     for runtime in ("onnx", "native"):
         yield _run(model, f"score, {runtime}", score, {**plain, **told, "SERVING_RUNTIME": runtime})
+    yield _run(model, "score, onnx, ray", [*score, "--engine", "ray"], {**plain, **told, "SERVING_RUNTIME": "onnx"})
     loop = ["tests.bench.scoring_rival", str(made.folder(model)), str(given), str(out)]
     yield _run(model, "mlflow.pyfunc in a loop", loop, plain)
 

@@ -190,6 +190,18 @@ def test_a_host_ends_when_its_model_is_let_go(hosts: Hosts, forking: Forking, tm
     eventually(lambda: not forking.hosts())
 
 
+def test_a_host_can_be_ended_and_another_one_answers_the_next_call(
+    hosts: Hosts, forking: Forking, tmp_path: Path
+) -> None:
+    model = hosted(hosts, a_pyfunc(tmp_path / "1"))
+    before = forking.hosts()
+
+    model.end()
+
+    eventually(lambda: not forking.hosts() & before)
+    assert answers(model)
+
+
 def test_a_host_that_is_stuck_ends_with_the_worker_that_was_killed(forking: Forking, tmp_path: Path) -> None:
     folder = a_pyfunc(
         tmp_path / "stuck", predicting="x[0] == 2 and (print('stuck', flush=True), threading.Event().wait())"

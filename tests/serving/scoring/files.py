@@ -11,7 +11,7 @@ from pyarrow import parquet as pq
 
 from serving.protocol import Model, Version
 from serving.scoring.asking import Task
-from serving.scoring.here import in_turn
+from serving.scoring.here import overlapping
 from serving.scoring.places import place
 from serving.scoring.progress import Advance
 from serving.scoring.reading import Source
@@ -71,7 +71,7 @@ def scored(
     **options: Any,
 ) -> Done:
     task = Task(source(given), place(str(out)), **options)
-    return score(task, version or a_version(7), model, in_turn, (saying or Saying()).progress)
+    return score(task, version or a_version(7), model, overlapping(1), (saying or Saying()).progress)
 
 
 def left_beside(out: Path) -> list[str]:
