@@ -28,9 +28,10 @@ GROUP_ROWS = 100_000
 METHOD = """\
 Written by `make bench-scoring`. A Parquet file of {rows:,} rows, each a key and 30 numbers, is read here, and the
 predictions are written beside the key, as Parquet. Seconds are those of the whole command: the interpreter's start, the
-imports and the loading of the model count. `score` is `python -m serving score`, with the version's ONNX twin (onnx)
-and with scikit-learn or PyTorch in a host (native), and on a Ray of its own (ray); the loop is `mlflow.pyfunc.load_model(...).predict` on chunks of as
-many rows, 65,536. MB is the most that the largest process of the command has had resident."""
+imports and the loading of the model count. `score` is `python -m serving score`, with the version's ONNX twin (onnx),
+with scikit-learn or PyTorch in a host (native), and with the twin on a Ray of its own (ray); the loop is
+`mlflow.pyfunc.load_model(...).predict` on chunks of as many rows, 65,536. MB is the most that the largest process of
+the command has had resident."""
 COLUMNS = ("model", "by", "seconds", "rows/s", "MB", "times the loop")
 
 

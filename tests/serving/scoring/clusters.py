@@ -37,7 +37,7 @@ def _node(name: str, words: list[str], port: int, folder: Path) -> AbstractConte
     """A process that takes all of the node's with it when it ends."""
     size = ["--num-cpus=1", f"--object-store-memory={STORE_BYTES}", "--min-worker-port=0", "--max-worker-port=0"]
     command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--include-log-monitor=false"]
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("SERVING_", "PYTHONPATH"))}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SERVING_", "PYTHONPATH"))}
     env |= {**KEY, "RAY_USAGE_STATS_ENABLED": "0"}
     return server(name, [*command, *size, *words], port=port, env=env, folder=folder, ready=None)
 

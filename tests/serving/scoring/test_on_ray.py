@@ -9,7 +9,8 @@ import psutil
 import pytest
 from pyarrow import parquet as pq
 
-from tests.servers import eventually, free_port
+from serving.scoring.places import place
+from tests.servers import Stack, eventually, free_port
 from tests.serving.scoring.clusters import KEY, two_nodes
 from tests.serving.scoring.commands import score, stopped
 from tests.serving.scoring.files import a_table, comma_separated, left_beside, parquet
@@ -63,6 +64,25 @@ def test_a_version_without_a_twin_runs_in_hosts_of_both_nodes(
     assert "runtime   pyfunc\n" in done.stdout
     assert done.stderr.count(" chunks on node ") == 2
     assert pq.read_table(tmp_path / "out.parquet").column(0).to_pylist() == [row * 1.5 for row in range(ROWS)]
+
+
+@pytest.mark.slow
+def test_nodes_that_know_nothing_of_s3_read_a_file_there(
+    address: str, stack: Stack, env: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys = {name: value for name, value in stack.env.items() if name.startswith("AWS_")}
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    files = place("s3://dvc/any.csv").files
+    with files.open_output_stream("dvc/ray/rows.parquet") as stream:
+        pq.write_table(a_table(ROWS), stream, row_group_size=500)
+    given, out = "s3://dvc/ray/rows.parquet", "s3://dvc/ray/out.parquet"
+
+    done = score({**env, **keys, "SLIPWAY_ENV": "local"}, given, out, *WORDS, *on(address), cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    with files.open_input_file("dvc/ray/out.parquet") as file:
+        assert pq.read_table(file).column("y").to_pylist() == [row * 1.5 for row in range(ROWS)]
 
 
 @pytest.mark.slow
