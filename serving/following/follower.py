@@ -64,7 +64,7 @@ class Follower:
         self._trying: Version | None = None
         """Being fetched or tried; no poll begins meanwhile."""
         self._unwanted: Version | None = None
-        """The one that was being tried when the registry was seen to want another: of the next one that says nothing."""
+        """The one that was being tried when the registry was seen to want another; it says nothing of the next one."""
 
     def confirm(self) -> None:
         """While a version is fetched or tried, which may take minutes: look whether it is still the one that is wanted.

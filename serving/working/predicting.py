@@ -20,6 +20,8 @@ from serving.jobs.shelf import Shelf
 from serving.jobs.turns import Work
 from serving.protocol import JSON, PARQUET, PREDICT_PROBA, Answer, Array, Model, NotRows, Rows, Version
 from serving.scoring import answers, work
+from serving.scoring.asking import Task, first_refused
+from serving.scoring.here import overlapping
 from serving.scoring.places import pair
 from serving.scoring.progress import Advance
 from serving.scoring.reading import Source
@@ -27,6 +29,8 @@ from serving.scoring.refusal import NotScored
 from serving.working.models import Models
 
 PIECE_ROWS = 1024
+CALLS = 1
+"""Of a file's chunks at once: other jobs are answered beside it."""
 TELL_SECONDS = 0.5
 """Between two notes of progress."""
 
@@ -136,7 +140,7 @@ def _predicted(model: Model, piece: Rows, before: int) -> Answer:
     try:
         return model.predict(piece)
     except RowsRefused as error:
-        row, reason = work.first_refused(model, piece, str(error))
+        row, reason = first_refused(model, piece, str(error))
         raise RowsRefused(reason if row is None else f"row {before + row + 1}: {reason}") from error
 
 
@@ -151,12 +155,12 @@ def _joined(outputs: tuple[Array, ...]) -> Array:
 def _file(asked: Files, version: Version, model: Model, telling: _Telling) -> Stored:
     """Goes on where an earlier try of it stopped."""
     given, out = pair(asked.source, asked.target)
-    task = work.Task(Source(given), out, asked.keys, asked.probabilities)
+    task = Task(Source(given), out, asked.keys, asked.probabilities)
 
     @contextmanager
     def shown(*, total: int | None, done: int) -> Iterator[Advance]:
         telling(done, total)
         yield lambda rows: telling(rows, total)
 
-    done = work.score(task, version, model, work.Progress(shown, lambda _: None))
+    done = work.score(task, version, model, overlapping(CALLS), work.Progress(shown, lambda _: None))
     return Stored(asked.target, PARQUET if out.form == "parquet" else "text/csv", done.rows)

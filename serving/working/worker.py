@@ -97,7 +97,7 @@ def _composed(chosen: "Settings", hosts: Path, name: str, sign: Path) -> Callabl
 @contextmanager
 def _loaded(chosen: "Settings", hosts: Path, version: "Version") -> "Iterator[Model]":
     from serving.scoring.choosing import Choice, folder_of
-    from serving.scoring.loading import loaded
+    from serving.scoring.loading import fetched, loaded
 
     choice = Choice(version, folder_of(version, chosen.store))
     registry = None
@@ -109,7 +109,7 @@ def _loaded(chosen: "Settings", hosts: Path, version: "Version") -> "Iterator[Mo
         from serving.following.registry import MlflowRegistry
 
         registry = MlflowRegistry(chosen.tracking_uri)
-    with loaded(choice, registry, chosen, hosts) as (model, _):
+    with fetched(choice, registry, chosen) as folder, loaded(folder, version, chosen, hosts) as (model, _):
         yield model
 
 

@@ -56,5 +56,6 @@ def unpacked(luggage: Luggage) -> Iterator[Path]:
 
 
 def _environment() -> dict[str, str]:
-    wanted = settings.env_names()
+    # What is about jobs is nothing to score by, and has secrets in it.
+    wanted = {name for name in settings.env_names() if not name.startswith("SERVING_JOBS__")}
     return {name: value for name, value in os.environ.items() if name in wanted or name.startswith("AWS_")}
