@@ -33,6 +33,7 @@ from serving.client.errors import (
     UnsupportedMedia,
     WaitExpired,
 )
+from serving.client.job import Job
 from serving.client.replies import Answer
 from serving.client.retry import Retry
 from serving.client.sync_client import Client
@@ -46,6 +47,7 @@ __all__ = [
     "ClientError",
     "DeadlineExpired",
     "InvalidInput",
+    "Job",
     "JobConflict",
     "JobFailed",
     "JobNotEnded",

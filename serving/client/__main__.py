@@ -1,4 +1,4 @@
-"""`python -m serving.client predict rows.csv`: a prediction for each row of a file.
+"""`python -m serving.client predict rows.csv`: a prediction for each row of a file; `job_verbs.py` has the other verbs.
 
 Reads CSV, Parquet and lines of JSON, in constant memory. Ends with 0; with 1 and one line when it fails; with 2 when it
 was asked wrongly.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from serving.client import files
+from serving.client import files, job_verbs
 from serving.client.connection import PREDICT_PROBA, SECONDS, URL
 from serving.client.errors import ClientError
 from serving.client.files import NotAFile
@@ -34,46 +34,45 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(str(error), status=1)
     try:
         with client:
-            _predict(client, asked)
+            asked.run(client, asked)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ClientError, NotAFile, NotPredicted) as error:
+    except (ClientError, NotAFile, NotPredicted, ImportError) as error:
         return _refuse(str(error), status=1)
     except OSError as error:
-        return _refuse(f"{error.filename or asked.file}: {error.strerror}", status=1)
+        return _refuse(f"{error.filename or getattr(asked, 'file', 'output')}: {error.strerror}", status=1)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--url", default=URL, help=f"http://…, https://… or grpc://HOST:PORT; {URL}")
+    shared.add_argument("--model", help="its registered name; the server's first one, which gRPC cannot ask for")
+    shared.add_argument("--timeout", type=float, default=SECONDS, help=f"seconds for a request, at most; {SECONDS:g}")
     parser = argparse.ArgumentParser(prog="python -m serving.client", description="Ask a Slipway server.")
-    verbs = parser.add_subparsers(required=True, metavar="predict")
-    predict = verbs.add_parser("predict", help="a prediction for each row of a file")
+    verbs = parser.add_subparsers(required=True, metavar="predict | submit | wait | result | …")
+    predict = verbs.add_parser("predict", parents=[shared], help="a prediction for each row of a file")
     predict.add_argument("file", type=Path, help=".csv, .parquet, or lines of JSON: .jsonl, .ndjson")
-    predict.add_argument("--url", default=URL, help=f"http://…, https://… or grpc://HOST:PORT; {URL}")
-    predict.add_argument("--model", help="its registered name; the server's first one, which gRPC cannot ask for")
     predict.add_argument("--proba", action="store_true", help="probabilities instead of labels")
     predict.add_argument(
         "--out", type=Path, metavar="FILE", help=".csv, .jsonl or .ndjson; else CSV goes to the output"
     )
-    predict.add_argument("--timeout", type=float, default=SECONDS, help=f"seconds for 1000 rows, at most; {SECONDS:g}")
+    predict.set_defaults(run=_predict)
+    job_verbs.add(verbs, shared)
     return parser
 
 
 def _predict(client: Client, asked: argparse.Namespace) -> None:
     params = {PREDICT_PROBA: True} if asked.proba else None
     with files.written(asked.out) as write:
-        for first, chunk in _numbered(files.read(asked.file, texts=lambda: _texts(client))):
+        for first, chunk in _numbered(files.read(asked.file, texts=files.texts_of(client.interface))):
             try:
                 write(client.predict(chunk, params=params))
             except ClientError as error:
                 # The server counts the rows of what it was sent.
                 raise NotPredicted(f"{asked.file}, counted from row {first}: {error}") from error
-
-
-def _texts(client: Client) -> frozenset[str]:
-    return frozenset(each.name for each in client.interface().inputs if each.datatype == "BYTES")
 
 
 def _numbered(chunks: Iterator[Any]) -> Iterator[tuple[int, Any]]:

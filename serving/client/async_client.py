@@ -3,16 +3,20 @@
 # ruff: noqa: ASYNC109 - a timeout is for the server too, which is told of it
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
-from serving.client.connection import Connection, OnRefused, Params, heard, with_probabilities
-from serving.client.conversation import Send, Steps, Wait
+from serving.client.attempts import Send, Steps, Wait
+from serving.client.connection import Connection, OnRefused, Params, heard, ordered, with_probabilities
 from serving.client.errors import ClientError
 from serving.client.given import rows_of
 from serving.client.interface import Interface
+from serving.client.job import Job
+from serving.client.job_conversation import Seen
+from serving.client.over_jobs import Files, Wanted
 from serving.client.pieces import Piece, Pieces, cut
 from serving.client.replies import Answer
 
@@ -45,6 +49,76 @@ class AsyncClient(Connection):
     async def interface(self) -> Interface:
         """As `Client.interface`."""
         return await self._run(self._learns())
+
+    async def submit(  # noqa: PLR0913 - as there
+        self,
+        rows: Any,
+        *,
+        model: str | None = None,
+        version: int | Literal["latest"] | None = None,
+        key: str | None = None,
+        callback: str | None = None,
+        params: Params | None = None,
+        proba: bool = False,
+        timeout: float | None = None,
+    ) -> Job:
+        """As `Client.submit`."""
+        order = ordered(version, key, callback)
+        wanted = with_probabilities(params) if proba else params or {}
+        return await self._run(self._about_jobs(model).submit(rows, wanted, order, self._seconds(timeout)))
+
+    async def submit_file(  # noqa: PLR0913 - as there
+        self,
+        input_uri: str,
+        output_uri: str,
+        keys: Sequence[str] = (),
+        *,
+        model: str | None = None,
+        version: int | Literal["latest"] | None = None,
+        key: str | None = None,
+        callback: str | None = None,
+        proba: bool = False,
+        timeout: float | None = None,
+    ) -> Job:
+        """As `Client.submit_file`."""
+        files = Files(input_uri, output_uri, tuple(keys), proba)
+        order = ordered(version, key, callback)
+        return await self._run(self._about_jobs(model).submit_file(files, order, self._seconds(timeout)))
+
+    async def job(self, job: Job | str, *, model: str | None = None) -> Job:
+        """As `Client.job`."""
+        return await self._run(self._about_jobs(model).look(job, self._timeout))
+
+    async def wait(
+        self, job: Job | str, *, timeout: float | None = None, seen: Seen | None = None, model: str | None = None
+    ) -> Job:
+        """As `Client.wait`."""
+        return await self._run(self._about_jobs(model).wait(job, timeout, self._timeout, seen))
+
+    async def result(self, job: Job | str, *, model: str | None = None, timeout: float | None = None) -> Any:
+        """As `Client.result`."""
+        return await self._run(self._about_jobs(model).result(job, self._seconds(timeout)))
+
+    async def cancel(self, job: Job | str, *, model: str | None = None) -> Job:
+        """As `Client.cancel`."""
+        return await self._run(self._about_jobs(model).cancel(job, self._timeout))
+
+    async def retry(self, job: Job | str, *, model: str | None = None) -> Job:
+        """As `Client.retry`."""
+        return await self._run(self._about_jobs(model).retry(job, self._timeout))
+
+    async def jobs(
+        self, *, state: str | None = None, version: int | None = None, model: str | None = None
+    ) -> AsyncGenerator[Job, None]:
+        """As `Client.jobs`."""
+        about, wanted = self._about_jobs(model), Wanted(state, version)
+        while True:
+            page = await self._run(about.page(wanted, self._timeout))
+            for each in page.jobs:
+                yield each
+            if page.next is None:
+                return
+            wanted = replace(wanted, before=page.next)
 
     async def close(self) -> None:
         await self._carrier.close()

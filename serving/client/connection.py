@@ -5,10 +5,13 @@ from types import ModuleType
 from typing import Any, Literal
 
 from serving.client.addresses import Transport, address
-from serving.client.conversation import Conversation, Steps
+from serving.client.attempts import Steps
+from serving.client.conversation import Conversation
 from serving.client.dialect import Dialect
-from serving.client.errors import ClientError
+from serving.client.errors import ClientError, NoJobs
 from serving.client.interface import Interface
+from serving.client.job_conversation import JobConversation
+from serving.client.over_jobs import Order
 from serving.client.pieces import Piece
 from serving.client.replies import Answer
 from serving.client.retry import Retry
@@ -46,13 +49,17 @@ class Connection:
         self._timeout = timeout
         self._carrier: Any = self._carrier_of(carriers)(to.place, headers or {})
         self._conversation = Conversation(dialect, retry)
+        self._model, self._retry = model, retry
+        self._jobs: dict[str | None, JobConversation] | None = None
+        if to.transport == "http":
+            self._jobs = {model: JobConversation(self._conversation, model)}
 
     def _carrier_of(self, carriers: ModuleType) -> Any:
         """The one that waits as this client does."""
         raise NotImplementedError
 
     def _asks(self, rows: Any, params: Params | None, timeout: float | None) -> Steps[Answer]:
-        return self._conversation.ask(rows, params, self._timeout if timeout is None else timeout)
+        return self._conversation.ask(rows, params, self._seconds(timeout))
 
     def _learns(self) -> Steps[Interface]:
         return self._conversation.learn(self._timeout)
@@ -60,9 +67,26 @@ class Connection:
     def _asks_for(self, piece: Piece) -> Steps[list[Any]]:
         return self._conversation.piece(piece, self._timeout)
 
+    def _about_jobs(self, model: str | None = None) -> JobConversation:
+        """Of `model`; of the client's own where none is named. NoJobs."""
+        if self._jobs is None:
+            raise NoJobs("jobs are asked for over HTTP; gRPC has none")
+        named = model or self._model
+        if named not in self._jobs:
+            self._jobs[named] = JobConversation(Conversation(_over_http(named)[0], self._retry), named)
+        return self._jobs[named]
+
+    def _seconds(self, timeout: float | None) -> float | None:
+        return self._timeout if timeout is None else timeout
+
 
 def with_probabilities(params: Params | None) -> Params:
     return {**(params or {}), PREDICT_PROBA: True}
+
+
+def ordered(version: int | str | None, key: str | None, callback: str | None) -> Order:
+    """With a key of its own where none is given. InvalidInput."""
+    return Order(version, callback=callback) if key is None else Order(version, key, callback)
 
 
 def heard(outcomes: list[Any], on_refused: OnRefused) -> Iterator[Any]:

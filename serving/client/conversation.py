@@ -1,19 +1,18 @@
-"""What a call says and hears until it has its answer: which requests, which pauses, in which order.
+"""What a call says and hears until it has its answer: which questions, in which order.
 
-A generator of steps, so that it is written once: the sync and the async client take them, each waiting in its way.
-Touches no network and does not sleep itself.
+Generators of steps, as in `attempts.py`: no network, and no waiting of their own.
 """
 
 import random
 import time
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from serving.client import given
+from serving.client.attempts import Attempts, Deadline, Steps
 from serving.client.dialect import Dialect, Question
-from serving.client.errors import CallerError, ClientError, DeadlineExpired, InvalidInput, PredictionFailed, RowsRefused
+from serving.client.errors import CallerError, ClientError, InvalidInput, PredictionFailed, RowsRefused, Source
 from serving.client.given import Rows
 from serving.client.interface import Interface
 from serving.client.pieces import Piece
@@ -23,33 +22,13 @@ from serving.client.retry import Retry
 OF_A_ROW = InvalidInput, RowsRefused, PredictionFailed
 """What a row of a stream may be answered with while the stream goes on."""
 
-T = TypeVar("T")
+
+class FromSomebody(Protocol):
+    @property
+    def source(self) -> Source: ...
 
 
-class Send(NamedTuple):
-    """Give back the response, or throw in Unreachable or DeadlineExpired."""
-
-    request: Any
-    seconds: float | None
-    """That are left for it; None is no limit."""
-
-
-class Wait(NamedTuple):
-    seconds: float
-
-
-Steps = Generator[Send | Wait, Any, T]
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """`at` by `clock`; None is never."""
-
-    at: float | None
-    clock: Callable[[], float]
-
-    def left(self) -> float | None:
-        return None if self.at is None else self.at - self.clock()
+Heard = TypeVar("Heard", bound=FromSomebody)
 
 
 class Conversation:
@@ -63,27 +42,27 @@ class Conversation:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._dialect, self._retry = dialect, retry
-        self._clock, self._chance = clock, chance
+        self._dialect = dialect
+        self.attempts = Attempts(retry, clock=clock, chance=chance)
         self._interface: Interface | None = None
 
     def ask(self, rows: Any, params: Mapping[str, Any] | None, seconds: float | None) -> Steps[Answer]:
         """`rows` as `given.read` takes them; `seconds` for all of it, pauses included."""
         read = given.read(rows)
-        reply = yield from self._asked(read.rows, params or {}, self._until(seconds))
+        reply = yield from self._asked(read.rows, params or {}, self.attempts.until(seconds))
         return Answer(read.natural(reply.predictions), *reply.source)
 
     def learn(self, seconds: float | None) -> Steps[Interface]:
-        return (yield from self._known_interface(self._until(seconds)))
+        return (yield from self._known_interface(self.attempts.until(seconds)))
 
     def piece(self, piece: Piece, seconds: float | None) -> Steps[list[Any]]:
         """For each row of a stream's piece its prediction, or the error that it met."""
-        deadline = self._until(seconds)
+        deadline = self.attempts.until(seconds)
         question = self._dialect.asks_lines(piece.lines, uuid4().hex)
         if question is None:
             outcomes = yield from self._together_or_each(piece.rows, deadline)
         else:
-            outcomes = yield from self._tried(question, deadline)
+            outcomes = yield from self.attempts.tried(question, deadline)
         for at, each in enumerate(outcomes, start=piece.first):
             if isinstance(each, ClientError):
                 each.row = at
@@ -103,30 +82,34 @@ class Conversation:
             outcomes += yield from self._together_or_each([row], deadline)
         return outcomes
 
-    def _asked(self, rows: Rows, params: Mapping[str, Any], deadline: Deadline) -> Steps[Reply]:
+    def fitting(self, rows: Rows, asks: Callable[[Interface | None], Question], deadline: Deadline) -> Steps[Heard]:
+        """The answer to what `asks` makes of the model's inputs; it is told them where these rows need that."""
         if not self._dialect.needs_interface(rows):
-            return (yield from self._put(rows, None, params, deadline))
+            return (yield from self._heard(asks(None), deadline))
         known = self._interface
         interface = yield from self._known_interface(deadline)
         try:
-            reply = yield from self._put(rows, interface, params, deadline)
+            heard: Heard = yield from self._heard(asks(interface), deadline)
         except CallerError as error:
             if not interface.is_older_than(error.version) and (known is None or error.version):
                 raise
             # Another version may have been promoted in between; it is asked as it wants to be.
             self._interface = None
             interface = yield from self._known_interface(deadline)
-            reply = yield from self._put(rows, interface, params, deadline)
-        if interface.is_older_than(reply.source.version):
+            heard = yield from self._heard(asks(interface), deadline)
+        if interface.is_older_than(heard.source.version):
             self._interface = None
-        return reply
+        return heard
 
-    def _put(
-        self, rows: Rows, interface: Interface | None, params: Mapping[str, Any], deadline: Deadline
-    ) -> Steps[Reply]:
-        question = self._dialect.asks(rows, interface, params, uuid4().hex)
-        reply: Reply = yield from self._tried(question, deadline)
-        return reply
+    def _asked(self, rows: Rows, params: Mapping[str, Any], deadline: Deadline) -> Steps[Reply]:
+        def asks(interface: Interface | None) -> Question:
+            return self._dialect.asks(rows, interface, params, uuid4().hex)
+
+        return (yield from self.fitting(rows, asks, deadline))
+
+    def _heard(self, question: Question, deadline: Deadline) -> Steps[Heard]:
+        heard: Heard = yield from self.attempts.tried(question, deadline)
+        return heard
 
     def _known_interface(self, deadline: Deadline) -> Steps[Interface]:
         known = self._interface
@@ -144,24 +127,4 @@ class Conversation:
             except StopIteration as learnt:
                 found: Interface = learnt.value
                 return found
-            answer = yield from self._tried(question, deadline)
-
-    def _tried(self, question: Question, deadline: Deadline) -> Steps[Any]:
-        """The answer, asked for again while that may help."""
-        failed = 0
-        met: ClientError | None = None
-        while True:
-            left = deadline.left()
-            if left is not None and left <= 0:
-                raise DeadlineExpired from met
-            try:
-                return question.read((yield Send(question.request, left)))
-            except ClientError as error:
-                failed, met = failed + 1, error
-                pause = self._retry.pause(error, failed=failed, left=deadline.left(), chance=self._chance)
-                if pause is None:
-                    raise
-            yield Wait(pause)
-
-    def _until(self, seconds: float | None) -> Deadline:
-        return Deadline(None if seconds is None else self._clock() + seconds, self._clock)
+            answer = yield from self.attempts.tried(question, deadline)

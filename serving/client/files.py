@@ -5,7 +5,6 @@ CSV and lines of JSON need nothing but Python; Parquet needs pyarrow.
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-CHUNK_ROWS = 1000
+from serving.client.interface import Interface
+from serving.client.values import from_text
 
-_LACKING = frozenset(["", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "nan", "n/a", "null"])
-"""As pandas, and so MLflow, reads a CSV."""
-_WHOLE = re.compile(r"[+-]?[0-9]+")
-_TRUTH = {"true": True, "false": False}
+CHUNK_ROWS = 1000
 
 Columns = dict[str, list[Any]]
 
@@ -29,6 +26,11 @@ class NotAFile(Exception):
 
 class Writer(Protocol):
     def __call__(self, predictions: list[Any]) -> None: ...
+
+
+def texts_of(interface: Callable[[], Interface]) -> Callable[[], frozenset[str]]:
+    """The columns that a model takes as texts; its interface is asked for only if somebody wants to know."""
+    return lambda: frozenset(each.name for each in interface().inputs if each.datatype == "BYTES")
 
 
 def read(path: Path, *, texts: Callable[[], frozenset[str]]) -> Iterator[Columns | list[Any]]:
@@ -78,23 +80,9 @@ def _csv(path: Path, texts: frozenset[str]) -> Iterator[Columns]:
                         raise NotAFile(f"row {at} has {len(row)} fields, the header has {len(header)}")
                 first += len(chunk)
                 read = zip(header, zip(*chunk, strict=True), strict=True)
-                yield {name: [_value(text, name in texts) for text in column] for name, column in read}
+                yield {name: [from_text(text, is_text=name in texts) for text in column] for name, column in read}
         except csv.Error as error:
             raise NotAFile("the file is not CSV") from error
-
-
-def _value(text: str, is_text: bool) -> Any:
-    """What JSON would have: a number, a boolean, nothing, else the text."""
-    if text in _LACKING:
-        return None
-    if is_text:
-        return text
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    try:
-        return float(text)
-    except ValueError:
-        return _TRUTH.get(text.lower(), text)
 
 
 def _lines(path: Path) -> Iterator[list[Any]]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 import httpx
@@ -23,7 +24,7 @@ class Carrier:
         """Unreachable; DeadlineExpired after `seconds`, or, where an answer comes in drops, after twice that."""
         until = None if seconds is None else time.monotonic() + seconds
         try:
-            with self._http.stream(**_options(request, seconds)) as response:
+            with self._for(request) as http, http.stream(**_options(request, seconds)) as response:
                 body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk
@@ -36,6 +37,9 @@ class Carrier:
     def close(self) -> None:
         self._http.close()
 
+    def _for(self, request: Request) -> AbstractContextManager[httpx.Client]:
+        return httpx.Client() if request.elsewhere else nullcontext(self._http)
+
 
 class AsyncCarrier:
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
@@ -44,8 +48,8 @@ class AsyncCarrier:
     async def send(self, request: Request, seconds: float | None) -> Response:
         """Unreachable; DeadlineExpired after `seconds`."""
         try:
-            async with asyncio.timeout(seconds):
-                response = await self._http.request(**_options(request, seconds))
+            async with asyncio.timeout(seconds), self._for(request) as http:
+                response = await http.request(**_options(request, seconds))
         except TimeoutError as error:
             raise DeadlineExpired from error
         except httpx.RequestError as error:
@@ -55,10 +59,13 @@ class AsyncCarrier:
     async def close(self) -> None:
         await self._http.aclose()
 
+    def _for(self, request: Request) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+        return httpx.AsyncClient() if request.elsewhere else nullcontext(self._http)
+
 
 def _options(request: Request, seconds: float | None) -> dict[str, Any]:
     headers = dict(request.headers)
-    if seconds is not None:
+    if seconds is not None and not request.elsewhere:
         headers[TIMEOUT] = str(max(1, int(seconds * 1000)))
     connect = CONNECT_SECONDS if seconds is None else min(seconds, CONNECT_SECONDS)
     timeout = httpx.Timeout(seconds, connect=connect)

@@ -1,6 +1,7 @@
 """Predictions as the caller works with them. Imports numpy or pandas only to make one of theirs."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 Natural = Callable[[list[Any]], Any]
@@ -21,18 +22,18 @@ def array(predictions: list[Any]) -> Any:
 
 
 def like(frame: Any) -> Natural:
-    """A Series with its index, or a DataFrame where a prediction is several values."""
+    """A Series with its index, or a DataFrame where a prediction is several values. Keeps the index, not the frame."""
+    return partial(_indexed, frame.index)
 
-    def natural(predictions: list[Any]) -> Any:
-        import pandas as pd
 
-        if len(predictions) != len(frame.index):
-            return pd.Series(predictions, name="prediction")
-        if predictions and isinstance(predictions[0], list | dict):
-            return pd.DataFrame(predictions, index=frame.index)
-        return pd.Series(predictions, index=frame.index, name="prediction")
+def _indexed(index: Any, predictions: list[Any]) -> Any:
+    import pandas as pd
 
-    return natural
+    if len(predictions) != len(index):
+        return pd.Series(predictions, name="prediction")
+    if predictions and isinstance(predictions[0], list | dict):
+        return pd.DataFrame(predictions, index=index)
+    return pd.Series(predictions, index=index, name="prediction")
 
 
 def _lacks_numbers(predictions: list[Any]) -> bool:

@@ -28,6 +28,8 @@ class Request(NamedTuple):
     path: str
     headers: dict[str, str]
     body: bytes = b""
+    elsewhere: bool = False
+    """`path` is a whole address, of a server that none of the client's own headers are for."""
 
 
 class OverHttp:
@@ -40,15 +42,14 @@ class OverHttp:
         return isinstance(rows, Nested)
 
     def learns(self) -> Generator[Question, Any, Interface]:
-        named = self._named or (yield Question(Request("GET", "/v2", {}), http_answers.first_model))
+        named = self._named or (yield names_a_model())
         metadata = Request("GET", f"/v2/models/{quote(named, safe='')}", {})
         found: Interface = yield Question(metadata, http_answers.interface)
         return found
 
     def asks(self, rows: Rows, interface: Interface | None, params: Mapping[str, Any], request_id: str) -> Question:
         """InvalidInput for what JSON cannot hold."""
-        body = _content(rows, interface) | ({"params": dict(params)} if params else {})
-        return Question(self._post(JSON, _encoded(body), request_id), http_answers.reply)
+        return Question(self._post(JSON, body(rows, interface, params), request_id), http_answers.reply)
 
     def asks_lines(self, lines: list[bytes], request_id: str) -> Question:
         """Busy when a row met that: all of them are worth asking for again."""
@@ -60,9 +61,27 @@ class OverHttp:
         return Request("POST", path, {"content-type": content_type, REQUEST_ID: request_id}, body)
 
 
+def names_a_model() -> Question:
+    """The server's first one."""
+    return Question(Request("GET", "/v2", {}), http_answers.first_model)
+
+
 def line(row: Any) -> bytes:
     """One row of a stream. InvalidInput for what JSON cannot hold."""
-    return _encoded(row) + b"\n"
+    return encoded(row) + b"\n"
+
+
+def body(rows: Rows, interface: Interface | None, params: Mapping[str, Any]) -> bytes:
+    """MLflow's JSON. InvalidInput for what JSON cannot hold."""
+    return encoded(_content(rows, interface) | ({"params": dict(params)} if params else {}))
+
+
+def encoded(value: Any) -> bytes:
+    """JSON. InvalidInput for what it cannot hold."""
+    try:
+        return json.dumps(value, default=_in_json, separators=(",", ":"), ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput("a value is there that JSON cannot hold") from None
 
 
 def _content(rows: Rows, interface: Interface | None) -> dict[str, Any]:
@@ -91,13 +110,6 @@ def _ordered(names: list[str], rows: list[Any]) -> dict[str, Any]:
 
 def _split(names: list[str], rows: list[Any]) -> dict[str, Any]:
     return {"dataframe_split": {"columns": names, "data": rows}}
-
-
-def _encoded(body: Any) -> bytes:
-    try:
-        return json.dumps(body, default=_in_json, separators=(",", ":"), ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidInput("a value is there that JSON cannot hold") from None
 
 
 def _in_json(value: object) -> str:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -32,9 +34,9 @@ def source_of(response: Response) -> Source:
     return Source(headers.get("x-model-name", ""), headers.get("x-model-version", ""), headers.get("x-request-id", ""))
 
 
-def check(response: Response) -> None:
-    """Raises the error that a response other than 200 tells of."""
-    if response.status == HTTPStatus.OK:
+def check(response: Response, *fine: HTTPStatus) -> None:
+    """Raises the error that a response tells of, unless its status is `fine`, or 200 where none is named."""
+    if response.status in (fine or (HTTPStatus.OK,)):
         return
     media_type = response.headers.get("content-type", "").partition(";")[0].strip()
     told: Any = None
@@ -48,9 +50,7 @@ def check(response: Response) -> None:
     if not isinstance(reason, str):
         # The body is somebody else's: a proxy's page may repeat what was sent.
         reason, code = f"the server answered with status {response.status}", ""
-    raise _kind(code, response.status)(
-        reason, code=code, source=source_of(response), retry_after=_seconds(response.headers.get("retry-after", ""))
-    )
+    raise _kind(code, response.status)(reason, code=code, source=source_of(response), retry_after=retry_after(response))
 
 
 def _kind(code: str, status: int) -> type[ClientError]:
@@ -58,11 +58,27 @@ def _kind(code: str, status: int) -> type[ClientError]:
     return kind_of(code, _UNLESS_NAMED.get(status, by_status))
 
 
-def _seconds(retry_after: str) -> float:
-    """0 for none. Serving gives seconds; a date, which HTTP allows too, would need two clocks that agree."""
-    return float(retry_after) if retry_after.strip().isdecimal() else 0
+def retry_after(response: Response) -> float:
+    """Seconds that the server wants to be left alone; 0 where it does not say.
+
+    A date is taken against the server's own `Date`: two clocks need not agree.
+    """
+    said = response.headers.get("retry-after", "").strip()
+    if said.isdecimal():
+        return float(said)
+    until, now = _moment(said), _moment(response.headers.get("date", "")) or datetime.now(UTC)
+    return 0 if until is None else max(0, (until - now).total_seconds())
 
 
 def unreadable(response: Response) -> UnreadableAnswer:
     reason = "what answered is no Slipway server, or the answer is not whole"
     return UnreadableAnswer(reason, source=source_of(response))
+
+
+def _moment(said: str) -> datetime | None:
+    """Of a date as HTTP has it."""
+    try:
+        found = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -1,8 +1,14 @@
 """Single values and lists of them, from whatever library, as plain Python. Imports none of those libraries; pure."""
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
+
+_LACKING = frozenset(["", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "nan", "n/a", "null"])
+"""As pandas, and so MLflow, reads a CSV."""
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_TRUTH = {"true": True, "false": False}
 
 
 def listed(values: Any) -> list[Any]:
@@ -32,6 +38,20 @@ def plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return plain(value.item()) if hasattr(value, "item") else value
+
+
+def from_text(text: str, *, is_text: bool = False) -> Any:
+    """A field of a CSV as JSON would have it: a number, a boolean, nothing, else the text. `is_text`: it stays one."""
+    if text in _LACKING:
+        return None
+    if is_text:
+        return text
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    try:
+        return float(text)
+    except ValueError:
+        return _TRUTH.get(text.lower(), text)
 
 
 def is_list(value: object) -> bool:

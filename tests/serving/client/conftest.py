@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from serving.app import build
+from serving.app import NOTHING_MORE, More, build
 from serving.client import AsyncClient, Client, Retry
 from serving.engine import Engine
 from serving.lineup import Lineup
@@ -28,8 +28,8 @@ Transport = str
 class Running:
     """A server of `iris`, over HTTP and gRPC; `put` promotes another model."""
 
-    def __init__(self) -> None:
-        self.lineup = Lineup(("iris",))
+    def __init__(self, more: More = NOTHING_MORE) -> None:
+        self.lineup, self._more = Lineup(("iris",)), more
         self.engine = Engine(self.lineup)
         self.http, self.grpc = free_port(), free_port()
 
@@ -53,7 +53,7 @@ class Running:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        app = build(self.engine, self._grpc)
+        app = build(self.engine, self._grpc, self._more)
         server = uvicorn.Server(uvicorn.Config(app, port=self.http, log_config=None, lifespan="on", ws="none"))
         thread = threading.Thread(target=asyncio.run, args=[server.serve()])
         thread.start()

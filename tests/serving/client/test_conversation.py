@@ -3,7 +3,8 @@
 import pytest
 
 from serving.client import Busy, DeadlineExpired, Retry, Unreachable
-from serving.client.conversation import Conversation, Send, Wait
+from serving.client.attempts import Send, Wait
+from serving.client.conversation import Conversation
 from serving.client.over_http import OverHttp
 from tests.fakes import Clock
 

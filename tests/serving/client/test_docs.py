@@ -10,12 +10,14 @@ import pytest
 
 from serving.client import ClientError, Retry
 from serving.client.connection import SECONDS
+from serving.client.job_conversation import GROWTH, LONGEST_SECONDS, PATIENCE_SECONDS
 from serving.client.pieces import BYTES, ROWS
 from tests.servers import ROOT
 from tests.serving.client.conftest import Running
+from tests.serving.working.house import house
 
 TEXT = (ROOT / "docs/client.md").read_text()
-PYTHON, BASH = (re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL) for language in ("python", "bash"))
+PYTHON, BASH, SH = (re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL) for language in ("python", "bash", "sh"))
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def test_the_example_does_what_it_says(running: Running, folder: Path) -> None:
-    (example,) = PYTHON
+    example, _ = PYTHON
     shown = "\nprint(type(labels).__name__, shares.shape, answer.version, label)"
 
     assert run(folder, sys.executable, "-c", example.replace("http://127.0.0.1:8000", running.url("http")) + shown) == (
@@ -56,6 +58,21 @@ def test_every_command_runs(running: Running, folder: Path) -> None:
     assert len((folder / "shares.jsonl").read_text().splitlines()) == 2
 
 
+def test_the_examples_of_jobs_do_what_they_say(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/rows.csv").write_text("x,size\n1.5,0\n-2,1\n")
+    with house(tmp_path) as built, built.serving() as http, built.workers():
+        _, example = PYTHON
+        shown = "\nprint(type(labels).__name__, labels.tolist(), failed)"
+        there = example.replace("http://127.0.0.1:8000", str(http.base_url))
+        assert run(tmp_path, sys.executable, "-c", there + shown).endswith("Series [1.5, -2.0] []\n")
+
+        (lines,) = SH
+        python = f'set -e; python() {{ {sys.executable} "$@" --url {http.base_url}; }}\n'
+        assert run(tmp_path, "bash", "-c", python + lines) == "id,state,version,rows_done,rows_total,reason\n"
+        assert (tmp_path / "labels.csv").read_text() == "prediction\n1.5\n-2.0\n"
+
+
 def test_every_error_and_number_is_the_code_s() -> None:
     retry = Retry()
 
@@ -65,4 +82,5 @@ def test_every_error_and_number_is_the_code_s() -> None:
     assert all(f"`{name}`" in TEXT for name in named(ClientError))
     assert f"`timeout` ({SECONDS:g} s;" in TEXT
     assert f"up to {ROWS} or {BYTES >> 10} KiB a request" in TEXT
+    assert (GROWTH, LONGEST_SECONDS, PATIENCE_SECONDS) == (1.25, 30, 60)
     assert (retry.attempts, retry.first_seconds, retry.longest_seconds) == (5, 0.1, 5)
