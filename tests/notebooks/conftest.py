@@ -49,6 +49,7 @@ def desk(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Des
         "SERVING_GRPC_PORT": str(free_port()),
         "SERVING_MODELS": MODEL,
         "SERVING_STORE": str(tmp_path_factory.mktemp("store")),
+        "SERVING_JOBS__DATABASE": f"sqlite:///{tmp_path_factory.mktemp('jobs')}/jobs.sqlite",
         "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython")),
     }
     logs = tmp_path_factory.mktemp("logs")
@@ -56,4 +57,5 @@ def desk(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Des
     with server("serving", command, port=port, env=env, folder=logs, ready="/health") as running:
         found = Desk(made, MlflowClient(stack.tracking_uri, stack.tracking_uri), env, running.url)
         eventually(lambda: found.served() == found.production(), seconds=60)
-        yield found
+        with server("jobs", [*command, "jobs"], port=port, env=env, folder=logs, ready="/health"):
+            yield found

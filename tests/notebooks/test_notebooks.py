@@ -101,6 +101,16 @@ def test_3_promote_and_call_changes_production_and_leaves_it_as_it_was(desk: Des
     assert (desk.production(), desk.served(), desk.versions()) == (before, before, versions)
 
 
+def test_4_sync_async_gives_the_same_predictions_in_every_way(execute: Execute) -> None:
+    notebook = execute("4_sync_async.ipynb")
+
+    said = printed(notebook)
+    assert "succeeded, 100 of 100 rows" in said
+    assert "the same 100 predictions in 6 ways" in said
+    assert "a job of all rows" in shown(notebook)
+    assert pictures(notebook) == 1
+
+
 def test_every_notebook_is_executed_above() -> None:
     source = Path(__file__).read_text()
 
