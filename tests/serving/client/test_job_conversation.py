@@ -23,7 +23,7 @@ from serving.client.attempts import Send, Wait
 from serving.client.conversation import Conversation
 from serving.client.job_conversation import LONGEST_SECONDS, PATIENCE_SECONDS, JobConversation
 from serving.client.over_http import OverHttp, Request
-from serving.client.over_jobs import Order
+from serving.client.over_jobs import Files, Order
 from serving.client.problems import Response
 from tests.fakes import Clock
 
@@ -114,6 +114,17 @@ def test_what_is_wanted_of_a_job_is_in_its_address_and_body() -> None:
     assert asked.path == f"{PATH}?version=latest&callback=https%3A%2F%2Fexample.org%2F%3Fa%3D1%26b%3D2"
     assert asked.headers["idempotency-key"] == "mine"
     assert json.loads(asked.body) == {"dataframe_records": [{"x": 1}], "params": {"predict_proba": True}}
+
+
+def test_a_job_on_files_names_them_in_its_body() -> None:
+    met = Met(turns(told(status=202)))
+
+    met.run(met.jobs.submit_file(Files("s3://a/rows.csv", "s3://a/out.csv", ("id",)), Order(7, "mine"), 30))
+
+    (asked,) = met.asked
+    assert (asked.path, asked.headers["idempotency-key"]) == (f"{PATH}?version=7", "mine")
+    files = {"input": "s3://a/rows.csv", "output": "s3://a/out.csv"}
+    assert json.loads(asked.body) == {**files, "keys": ["id"], "predict_proba": False}
 
 
 @pytest.mark.parametrize("key", ["", "a" * 256, "é", "a\nb"])

@@ -1,15 +1,18 @@
 """Both clients and the command line, against serving's own desk and tables; a worker by hand, and a real one."""
 
 import asyncio
+import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from minio import Minio
 
 from serving.client import (
     AsyncClient,
@@ -28,7 +31,7 @@ from serving.client import (
 from serving.errors import RowsRefused
 from serving.jobs.job import Outcome
 from serving.protocol import Answer, Rows
-from tests.servers import ROOT
+from tests.servers import ROOT, make_buckets, s3, stack_environment
 from tests.serving.client.by_hand import ByHand
 from tests.serving.tensor_models import TensorModel, total
 from tests.serving.working.house import house
@@ -119,6 +122,14 @@ def test_who_has_only_the_id_gets_a_list(hand: ByHand, client: Client) -> None:
     with Client(hand.url("http"), model="iris") as another:
         assert another.wait(job.id).succeeded
         assert another.result(job.id) == [6, 15]
+
+
+def test_a_job_may_be_kept_in_a_file_with_what_its_result_is_to_be(hand: ByHand, client: Client) -> None:
+    kept = pickle.dumps(client.submit(FRAME))
+    job = pickle.loads(kept)  # noqa: S301 - our own
+    hand.work(job.id)
+
+    pd.testing.assert_series_equal(client.result(job), client.predict(FRAME))
 
 
 async def test_the_asynchronous_client_has_the_same_verbs(hand: ByHand) -> None:
@@ -321,3 +332,38 @@ async def test_a_real_worker_answers_clients_and_command_alike(tmp_path: Path) -
         name = command("submit", tmp_path / "rows.csv", "--url", url).stdout.strip()
         assert command("wait", name, "--for", "60", "--url", url).returncode == 0
         assert command("result", name, "--url", url).stdout == "prediction\n1.5\n-2.0\n"
+
+
+def test_files_and_large_results_go_by_way_of_a_real_s3(tmp_path: Path) -> None:
+    folder, kept = tmp_path / "house", tmp_path / "s3"
+    folder.mkdir()
+    kept.mkdir()
+    env = stack_environment(kept)
+    frame = pd.DataFrame({"id": ["a", "b"], "x": [1.5, -2.0], "size": [0.0, 1.0]})
+    many = pd.DataFrame({"x": np.arange(1000.0), "size": 0.0}, index=range(7, 1007))
+    names = {name: value for name, value in env.items() if name.startswith("AWS_")}
+    places = {"SERVING_JOBS__PLACE": "s3://mlflow/jobs", "SERVING_JOBS__FILES": "s3://mlflow/files"}
+    with s3(env, kept), house(folder, **names, **places, SERVING_JOBS__INLINE_BYTES="1000") as built:
+        make_buckets(env)
+        put(env, "files/rows.csv", frame.to_csv(index=False).encode())
+        with built.serving() as http, built.workers(), Client(str(http.base_url)) as client:
+            large = client.wait(client.submit(many), timeout=60)
+            pd.testing.assert_series_equal(client.result(large), client.predict(many))
+
+            for name in ("out.csv", "out.parquet"):
+                job = client.submit_file("s3://mlflow/files/rows.csv", f"s3://mlflow/files/{name}", ["id"])
+                assert client.wait(job, timeout=60).succeeded
+                assert client.result(job) == [{"id": "a", "y": 1.5}, {"id": "b", "y": -2}]
+            with pytest.raises(InvalidInput, match="SERVING_JOBS__FILES"):
+                client.submit_file("s3://dvc/rows.csv", "s3://mlflow/files/out.csv")
+
+
+def put(env: Mapping[str, str], name: str, content: bytes) -> None:
+    client = Minio(
+        f"127.0.0.1:{env['S3_PORT']}",
+        access_key=env["AWS_ACCESS_KEY_ID"],
+        secret_key=env["AWS_SECRET_ACCESS_KEY"],
+        region=env["AWS_DEFAULT_REGION"],
+        secure=False,
+    )
+    client.put_object("mlflow", name, BytesIO(content), len(content))
