@@ -1,8 +1,8 @@
 """A result that is kept as a file: its bytes as predictions, the same as would have come at once. Pure.
 
-Parquet needs pyarrow. Its columns say less than an answer in JSON, so serving notes in it what they were
-(`slipway.outputs`); where that is not noted, one column is a value a row, columns that are numbered in order are a list
-a row, and others an object a row.
+Parquet needs pyarrow. Its columns say less than an answer in JSON does: where its metadata notes what they were
+(`slipway.outputs`), that counts; else one column is a value a row, columns that are numbered in order are a list a row,
+and others an object a row.
 """
 
 import csv

@@ -107,9 +107,19 @@ def test_a_large_table_is_the_same_too(hand: ByHand, client: Client) -> None:
     assert result(hand, client, MANY.to_dict("list")) == client.predict(MANY.to_dict("list"))
 
 
-def test_the_place_of_a_large_result_is_sent_nothing_of_ours(hand: ByHand) -> None:
-    with Client(hand.url("http"), headers={"authorization": "secret", "x-caller-key": "me"}) as client:
-        result(hand, client, MANY)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+async def test_the_place_of_a_large_result_is_sent_nothing_of_ours(
+    hand: ByHand, kind: type[Client] | type[AsyncClient]
+) -> None:
+    secrets = {"authorization": "secret", "x-caller-key": "me"}
+    if kind is Client:
+        with Client(hand.url("http"), headers=secrets) as client:
+            await asyncio.to_thread(result, hand, client, MANY)
+    else:
+        async with AsyncClient(hand.url("http"), headers=secrets) as asynchronous:
+            job = await asynchronous.submit(MANY)
+            await asyncio.to_thread(hand.work, job.id)
+            await asynchronous.result(job)
 
     heard = hand.place.heard[-1]
     assert not {"authorization", "x-caller-key", "x-request-id", "x-request-timeout-ms"} & set(heard)
