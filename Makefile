@@ -6,7 +6,7 @@
 #   MODELS=iris,wine       what `make image-baked` bakes, and the image's TAG=2; SERVING_MODELS and `latest` if not given
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs compose-up compose-down image-baked train promote check format test test-slow bench bench-promotions bench-scoring generate lock clean astray
+.PHONY: help setup demo up down status logs compose-up compose-down image-baked train promote check format test test-slow bench bench-promotions bench-scoring bench-clients generate lock clean astray
 # DVC's stages and MLproject's entry points call `python -m pipelines...`: this Python.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 run := .venv/bin/python -m
@@ -81,6 +81,9 @@ bench-promotions: $(ready) ## what a promotion costs the requests around it; wri
 
 bench-scoring: $(ready) ## a file scored beside mlflow.pyfunc in a loop; writes docs/benchmarks-scoring.md
 	@$(run) tests.bench.scoring
+
+bench-clients: $(ready) ## the same predictions by seven clients and as jobs; writes docs/benchmarks-clients.md and .svg
+	@$(run) tests.bench.clients
 
 generate: $(ready) ## write serving/rpc/generated from its protos
 	@sh serving/rpc/generate.sh
