@@ -1,5 +1,6 @@
 """Jobs over HTTP: requests that are answered later. docs/jobs.md has the whole of it."""
 
+import time
 from asyncio import to_thread
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from serving.rest.prefer import prefers_async
 MOST_LISTED = 1000
 APPLIED = {"preference-applied": "respond-async"}
 LATER = {"retry-after": "1"}
+NEW_SECONDS = 2.0
 
 router = APIRouter(prefix="/v1/models/{name}/jobs", tags=["Jobs"])
 
@@ -63,7 +65,7 @@ async def submit(
     asked = Asked(content, how.version, request.headers.get("idempotency-key"), how.callback)
     status = await to_thread(lambda: desk().accept(served, asked))
     applied = APPLIED if prefers_async(request.headers.get("prefer", "").encode()) else {}
-    return JSONResponse(told(status), 202, {"location": path(status), **LATER, **applied})
+    return JSONResponse(told(status), 202, {"location": path(status), **applied})
 
 
 @router.get("", summary="The newest jobs first")
@@ -78,7 +80,7 @@ async def listed(name: str, engine: EngineOf, desk: OpenDesk, page: Annotated[Pa
 async def status(name: str, job: str, engine: EngineOf, desk: OpenDesk) -> Response:
     engine.lineup.standing(name)
     found = await to_thread(lambda: desk().book.status(name, job))
-    return JSONResponse(told(found), headers=LATER if found.state in OPEN else {})
+    return JSONResponse(told(found), headers=_later(found))
 
 
 @router.get("/{job}/result", summary="What a job has predicted", responses={303: {"description": "It is on S3"}})
@@ -120,6 +122,12 @@ async def _body(request: Request) -> bytes:
     headers, largest = dict(request.scope["headers"]), request.app.state.largest_body
     name = request_id(request.scope)
     return await wire.Asked(request.scope, request.receive, headers, name, largest, Route.OTHER_HTTP).body()
+
+
+def _later(status: Status) -> dict[str, str]:
+    """Not of a job that is new: it may well have ended before a second is over."""
+    is_new = time.time() - status.accepted_ms / 1000 < NEW_SECONDS
+    return LATER if status.state in OPEN and not is_new else {}
 
 
 def _named(status: Status) -> dict[str, str]:

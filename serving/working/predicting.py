@@ -4,6 +4,7 @@ What the caller can mend is an `Outcome` that says failed; anything else is rais
 """
 
 import io
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from serving.scoring.reading import Source
 from serving.scoring.refusal import NotScored
 from serving.working.models import Models
 
+OUTPUTS = "slipway.outputs"
+"""In the notes of a Parquet file."""
 PIECE_ROWS = 1024
 CALLS = 1
 """Of a file's chunks at once: other jobs are answered beside it."""
@@ -113,9 +116,18 @@ def _body(job: Work, asked: Body, model: Model, tools: Tools, telling: _Telling)
     except NotScored:  # no table can hold it
         return _kept(job, text, ("predictions.json", JSON), rows.count, tools)
     buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    pq.write_table(table.replace_schema_metadata({OUTPUTS: json.dumps(_outputs(answer))}), buffer)
     uri = tools.shelf.put(job.id, f"{job.generation}/predictions.parquet", buffer.getvalue())
     return Stored(uri, PARQUET, rows.count)
+
+
+def _outputs(answer: Answer) -> list[tuple[str | None, int | None]]:
+    """What the columns of the table were: an answer's name, and its width where it was an array [n, k]."""
+    names: tuple[str | None, ...] = answer.names or (None,)
+    return [
+        (name, output.shape[1] if output.ndim == 2 else None)
+        for name, output in zip(names, answer.outputs, strict=True)
+    ]
 
 
 def _kept(job: Work, text: bytes, named: tuple[str, str], rows: int, tools: Tools) -> Result:

@@ -57,5 +57,5 @@ def unpacked(luggage: Luggage) -> Iterator[Path]:
 
 def _environment() -> dict[str, str]:
     # What is about jobs is nothing to score by, and has secrets in it.
-    wanted = {name for name in settings.env_names() if not name.startswith("SERVING_JOBS__")}
+    wanted = {name for name in settings.env_names() if not name.startswith(f"{settings.PREFIX}JOBS__")}
     return {name: value for name, value in os.environ.items() if name in wanted or name.startswith("AWS_")}

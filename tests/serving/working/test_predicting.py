@@ -67,7 +67,9 @@ def test_a_large_answer_is_kept_as_a_table(slope_of_three: Model, tmp_path: Path
     found = outcome(a_job(body([1.0, 2.0])), tools(slope_of_three, inline_bytes=10, shelf=shelf), waits)
 
     assert found.result == Stored("s3://kept/job/1/predictions.parquet", PARQUET, 2)
-    assert pq.read_table(tmp_path / "kept").column("y").to_pylist() == [3.0, 6.0]
+    table = pq.read_table(tmp_path / "kept")
+    assert table.column("y").to_pylist() == [3.0, 6.0]
+    assert json.loads(table.schema.metadata[b"slipway.outputs"]) == [[None, None]]  # one bare array [n]
 
 
 def test_progress_is_told_and_who_is_not_waited_for_stops(slope_of_three: Model) -> None:
