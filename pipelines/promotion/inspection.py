@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import FileInfo, RunData
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
+from mlflow.models import Model, ModelSignature
 
 from pipelines import data, gate, lineage, tracking
 from pipelines.data import Rows, Schema
@@ -95,15 +95,25 @@ def _signature(folder: Path, another: ModelVersion | None, *, allowed: bool) -> 
     if another is None:
         return Check(name=name, passed=True, detail="no other version is Production")
     try:
-        former = unless_missing(lambda: Model.load(f"models:/{another.name}/{another.version}"))
         new = Model.load(str(folder)).signature if (folder / "MLmodel").is_file() else None
-    except Exception as cause:  # noqa: BLE001 - a file that anybody may have written, from a server of its own
+    except Exception as cause:  # noqa: BLE001 - a file that anybody may have written
         return Check(name=name, passed=False, detail=f"an MLmodel file cannot be read ({type(cause).__name__})")
-    if former is None or former.signature is None:
-        why_not = "the registry has lost it" if former is None else "it has none"
+    former, why_not = _signature_of(another)
+    if former is None:
         return Check(name=name, passed=True, detail=f"cannot be compared with version {another.version}'s: {why_not}")
-    found = ["it has no signature"] if new is None else compatibility.breaks(former.signature, new)
+    found = ["it has no signature"] if new is None else compatibility.breaks(former, new)
     return gate.signature(found, another.version, allowed=allowed)
+
+
+def _signature_of(version: ModelVersion) -> tuple[ModelSignature | None, str]:
+    """Or why there is none. A Production whose files are lost or broken keeps nobody from promoting another."""
+    try:
+        found = unless_missing(lambda: Model.load(f"models:/{version.name}/{version.version}"))
+    except Exception as cause:  # noqa: BLE001 - a file that anybody may have written, from a server of its own
+        return None, f"its MLmodel file cannot be read ({type(cause).__name__})"
+    if found is None:
+        return None, "the registry has lost it"
+    return found.signature, "it has none"
 
 
 def _patch_kept(version: ModelVersion, tags: dict[str, str]) -> bool:

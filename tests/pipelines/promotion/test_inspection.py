@@ -1,5 +1,6 @@
 """How the gate comes by its figures: which rows two versions are compared on, and what cannot be compared."""
 
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -94,6 +95,20 @@ def test_a_version_whose_mlmodel_is_broken_is_refused_in_words(registry: Registr
 
     assert "signature: an MLmodel file cannot be read (" in verdict.refusal
     assert "answers its example: it does not load: " in verdict.refusal
+
+
+def test_a_production_whose_files_are_lost_keeps_nobody_from_promoting_another(
+    registry: Registry, stack: Stack
+) -> None:
+    model_id = str(registry.get("1").source).rpartition("/")[2]
+    for folder in (stack.folder / "s3/mlflow").rglob(f"*/{model_id}/artifacts"):
+        shutil.rmtree(folder)
+
+    verdict = against(registry, "2", "1")
+
+    (check,) = [check for check in verdict.checks if check.name == "signature"]
+    assert check.passed
+    assert check.detail.startswith("cannot be compared with version 1's: its MLmodel file cannot be read (")
 
 
 def test_a_server_that_is_down_is_no_reason_to_go_without_a_comparison(
