@@ -96,10 +96,10 @@ class Jobs(BaseModel, frozen=True, extra="forbid"):
     at_once: int = Field(default=8, ge=1, le=1024)
     """Jobs that one of them works at side by side."""
 
-    attempts: PositiveInt = 3
+    attempts: PositiveInt = 5
     """How often a model that fails is asked before the job is given up on."""
 
-    backoff_seconds: PositiveFloat = 1
+    backoff_seconds: PositiveFloat = 2
     """Between the first two of them; each further wait is twice as long."""
 
     most_starts: PositiveInt = 20

@@ -8,16 +8,18 @@ DBOS keeps one instance a process, and so this module's functions say what that 
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from dbos import error as dbos_errors
 
 from serving import logs
-from serving.errors import ServingError
+from serving.errors import JobsUnreachable, ServingError
 from serving.jobs.callbacks import Caller, NotDelivered
 from serving.jobs.job import Outcome, workflow_id
 from serving.jobs.schema import CALL, CALLBACKS, QUEUE, RELEASE, WORK
@@ -27,11 +29,15 @@ from serving.working.predicting import NobodyWaits, Tell
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 POLL_SECONDS = 0.05
 """Between two looks for jobs; what a job waits at most while a worker is idle."""
 CALLBACK_POLL_SECONDS = 0.5
 CALLBACKS_AT_ONCE = 8
 CALLBACK_WAIT_SECONDS = 2
+AWAY_SECONDS = 1.0
+"""Between two tries to reach the jobs' database."""
 TWICE = 2.0
 """How much longer each wait is than the one before."""
 _WORST_CASE = "the job was begun {} times and never ended; it may be what ends its workers (SERVING_JOBS__MOST_STARTS)"
@@ -40,11 +46,13 @@ _WORST_CASE = "the job was begun {} times and never ended; it may be what ends i
 @dataclass(frozen=True)
 class Terms:
     at_once: int = 8
-    attempts: int = 3
-    backoff_seconds: float = 1
+    attempts: int = 5
+    backoff_seconds: float = 2
     most_starts: int = 20
     callback_attempts: int = 8
 
+
+_never = threading.Event()
 
 Answer = Callable[[Work, Tell], Outcome]
 """How a job is answered: `predicting.outcome`."""
@@ -91,7 +99,8 @@ def _register(turns: Turns, answer: Answer, caller: Caller | None, terms: Terms)
             return answered(name, generation)
         except dbos_errors.DBOSMaxStepRetriesExceeded as error:
             code, reason = _why(error)
-            turns.end(name, generation, Outcome("dead", code=code, reason=f"{reason} ({terms.attempts} attempts)"))
+            outcome = Outcome("dead", code=code, reason=f"{reason} ({terms.attempts} attempts)")
+            _patiently(lambda: turns.end(name, generation, outcome))
             return "dead"
 
     @DBOS.step(
@@ -111,43 +120,62 @@ def _register(turns: Turns, answer: Answer, caller: Caller | None, terms: Terms)
         except dbos_errors.DBOSMaxStepRetriesExceeded as error:
             reason = str(error.errors[-1]) if error.errors else ""
             log.warning("callback given up", extra={"job": name, "reason": reason})
-            turns.called(name, generation, delivered=False)
+            _patiently(lambda: turns.called(name, generation, delivered=False))
             return False
-        turns.called(name, generation, delivered=True)
+        _patiently(lambda: turns.called(name, generation, delivered=True))
         return True
 
 
 def _answered(turns: Turns, answer: Answer, terms: Terms, which: tuple[str, int]) -> str:
     """What became of it. Raises where it is to be tried again."""
     name, generation = which
-    job = turns.begin(name, generation)
+    job = _patiently(lambda: turns.begin(name, generation))
     if job is None:
         return "nobody waits"
     if job.starts > terms.most_starts:
         outcome = Outcome("dead", code="never-ended", reason=_WORST_CASE.format(job.starts - 1))
     else:
         try:
-            outcome = answer(job, lambda done, total: turns.progress(name, generation, done, total))
+            outcome = answer(job, _telling(turns, name, generation))
         except NobodyWaits:
             return "nobody waits"
         except Exception as error:
             extra = {"job": name, "model": job.order.model, "cause": logs.where(error.__cause__ or error)}
             log.warning("job failed", extra=extra)
             raise
-    ended = turns.end(name, generation, outcome)
+    ended = _patiently(lambda: turns.end(name, generation, outcome))
     log.info("job ended", extra={"job": name, "model": job.order.model, "state": outcome.state, "counted": ended})
     return outcome.state
 
 
 def _called(turns: Turns, caller: Caller | None, name: str, generation: int) -> None:
     """NotDelivered."""
-    found = turns.caller(name, generation)
+    found = _patiently(lambda: turns.caller(name, generation))
     if found is None:
         return
     if caller is None:
         raise NotDelivered("SERVING_JOBS__CALLBACK_SECRET is not set here")
     status, url = found
     caller.call(url, workflow_id(name, generation), msgspec.json.encode(told(status)), int(time.time()))
+
+
+def _telling(turns: Turns, name: str, generation: int) -> Tell:
+    def tell(done: int, total: int | None) -> bool:
+        try:
+            return turns.progress(name, generation, done, total)
+        except JobsUnreachable:  # nobody has said that it is not waited for
+            return True
+
+    return tell
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """A database that is away for a while ends no job: what was computed is kept until it can be told."""
+    while True:
+        try:
+            return call()
+        except JobsUnreachable:
+            _never.wait(AWAY_SECONDS)
 
 
 def _why(error: dbos_errors.DBOSMaxStepRetriesExceeded) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet as pq
 
 from serving.scoring.places import place
-from tests.servers import Stack, eventually, free_port
+from tests.servers import Stack, eventually
 from tests.serving.scoring.clusters import KEY, two_nodes
 from tests.serving.scoring.commands import score, stopped
 from tests.serving.scoring.files import a_table, comma_separated, left_beside, parquet
@@ -137,7 +137,7 @@ def test_without_an_address_ray_is_started_here_and_ended_again(offline: Mapping
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        (f"127.0.0.1:{free_port()}", "Connection refused"),
+        ("127.0.0.1:9", "Connection refused"),
         ("ray://127.0.0.1:10001", "its client (ray://) is not spoken here"),
         ("nowhere", ""),
     ],

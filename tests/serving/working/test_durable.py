@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.errors import PredictionFailed
+from serving.errors import JobsUnreachable, PredictionFailed
 from serving.jobs.book import Book
 from serving.jobs.callbacks import Caller
 from serving.jobs.job import Inline, Outcome, Status, Terms
@@ -90,6 +90,43 @@ def test_what_went_wrong_here_is_not_told_in_its_words(start: Start) -> None:
     dead = ended(book, accepted(book, "iris"))
     assert (dead.state, dead.code) == ("dead", "internal-error")
     assert "somebody sent" not in dead.reason
+
+
+def test_a_database_that_is_away_for_a_moment_costs_no_attempt(tmp_path: Path, held: ExitStack) -> None:
+    database = Database(f"sqlite:///{tmp_path}/jobs.sqlite")
+    held.callback(database.close)
+    asked, away = list[str](), dict.fromkeys(("begin", "end", "progress"), 1)
+
+    class Shaky(Turns):
+        def _reach(self, what: str) -> None:
+            away[what] -= 1
+            if away[what] >= 0:
+                raise JobsUnreachable("it is away")
+
+        def begin(self, name: str, generation: int) -> Work | None:
+            self._reach("begin")
+            return super().begin(name, generation)
+
+        def progress(self, name: str, generation: int, done: int, total: int | None) -> bool:
+            self._reach("progress")
+            return super().progress(name, generation, done, total)
+
+        def end(self, name: str, generation: int, outcome: Outcome) -> bool:
+            self._reach("end")
+            return super().end(name, generation, outcome)
+
+    def answer(job: Work, tell: Tell) -> Outcome:
+        asked.append(job.id)
+        assert tell(0, 1)
+        return DONE
+
+    durable.start("a-test", Shaky(database), answer, None, QUICK)
+    held.callback(durable.stop, 1)
+    job = accepted(Book(database), "iris")
+
+    assert ended(Book(database), job).state == "succeeded"
+    assert asked == [job.id]
+    assert max(away.values()) <= 0  # each was asked while it was away
 
 
 def test_what_the_caller_can_mend_is_not_tried_again(start: Start) -> None:
