@@ -77,6 +77,8 @@ def make(folder: Path, env: Mapping[str, str], *, model: str, params: Mapping[st
     )
     workspace.set({"register.model": model, **params})
     workspace.git("init", "--quiet")
+    for name, value in (("user.name", "tests"), ("user.email", "tests@localhost")):  # what DVC itself commits by
+        workspace.git("config", name, value)
     workspace.git("add", "--all")
     workspace.git("commit", "--quiet", "--message", "start")
     return workspace

@@ -122,6 +122,7 @@ def test_of_two_bad_rows_the_first_is_named_and_nothing_is_left(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["rows.csv", "store"]
 
 
+@pytest.mark.slow
 def test_without_an_address_ray_is_started_here_and_ended_again(offline: Mapping[str, str], tmp_path: Path) -> None:
     parquet(tmp_path / "rows.parquet", a_table(ROWS))
     # Short, as it is where nobody has set it: a socket's path may not be long.

@@ -73,6 +73,8 @@ def house(folder: Path, **names: str) -> Iterator[House]:
         "SERVING_WORKERS": "1",
         "SERVING_STORE": str(folder / "store"),
         "SERVING_JOBS__DATABASE": f"sqlite:///{folder}/jobs.sqlite",
+        # Empty, for a .env in the project's folder is read too.
+        **dict.fromkeys(("SERVING_JOBS__PUBLIC_S3", "SERVING_JOBS__PLACE", "SERVING_JOBS__FILES"), ""),
         "SERVING_JOBS__BACKOFF_SECONDS": "0.05",
         "SERVING_JOBS__INLINE_BYTES": str(8 << 20),
         "SERVING_JOBS__CALLBACK_SECRET": "a secret of the tests",
