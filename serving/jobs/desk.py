@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from serving import invocations
-from serving.errors import InvalidInput, NoJobs, NoProbabilities
+from serving.errors import InvalidInput, JobsFull, KeyReused, NoJobs, NoProbabilities
 from serving.jobs import addresses
 from serving.jobs.job import LATEST, Body, Files, Order, Status
 from serving.jobs.shelf import Shelf, within
 from serving.lineup import Served
-from serving.protocol import JSON, NotRows, Version
+from serving.protocol import JSON, MANIFEST_TAG, NotRows, Version
 
 if TYPE_CHECKING:
     from serving.jobs.book import Book
@@ -73,13 +73,20 @@ class Desk:
         callback, name = self._callback(asked.callback), uuid.uuid4().hex
         what, rows = self._what(served, asked.content, name)
         version = None if asked.version == LATEST else _lasting(served.version)
-        status: Status | None = None
+        order = Order(model, version, what, rows, asked.key, fingerprint, callback)
         try:
-            status = self.book.accept(Order(model, version, what, rows, asked.key, fingerprint, callback), name)
-        finally:
-            if isinstance(what, Body) and what.uri and (status is None or status.id != name):
-                self.shelf.delete([what.uri])  # nobody will ask for it
+            status = self.book.accept(order, name)
+        except (JobsFull, KeyReused):  # of a database that was away nobody knows whether it has accepted
+            self._forget(what)
+            raise
+        if status.id != name:
+            self._forget(what)
         return status
+
+    def _forget(self, what: Body | Files) -> None:
+        """Nobody will ask for it."""
+        if isinstance(what, Body) and what.uri:
+            self.shelf.delete([what.uri])
 
     def _what(self, served: Served, content: tuple[str, bytes], name: str) -> tuple[Body | Files, int | None]:
         files = _files(content)
@@ -148,8 +155,7 @@ def _files(content: tuple[str, bytes]) -> _Files | None:
 
 def _lasting(version: Version) -> Version:
     """With nothing but what says which version it is."""
-    manifest = version.manifest
-    return replace(version, tags={name: tag for name, tag in version.tags.items() if tag == manifest})
+    return replace(version, tags={name: tag for name, tag in version.tags.items() if name == MANIFEST_TAG})
 
 
 def _fingerprint(asked: Asked) -> str:

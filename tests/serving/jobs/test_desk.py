@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from serving.errors import InvalidInput, JobsFull, KeyReused, NoJobs, UnsupportedMedia
+from serving.errors import InvalidInput, JobsFull, JobsUnreachable, KeyReused, NoJobs, UnsupportedMedia
 from serving.jobs.book import Book
 from serving.jobs.desk import Asked, Desk, Rules
-from serving.jobs.job import Body, Terms
+from serving.jobs.job import Body, Status, Terms
 from serving.jobs.schema import Database
 from serving.jobs.shelf import Shelf
 from serving.jobs.turns import Turns
@@ -87,6 +87,18 @@ def test_what_is_not_accepted_leaves_nothing_on_the_shelf(book: Book, database: 
     ids = {desk.accept(served, asked(key="mine")).id for _ in range(3)}
 
     assert len(shelf.kept) == len(ids) == 1
+
+
+def test_a_body_is_kept_where_nobody_knows_whether_its_job_was_accepted(database: Database, served: Served) -> None:
+    class Away(Book):
+        def status(self, model: str, name: str) -> Status:
+            raise JobsUnreachable("it went away after the job was accepted")
+
+    shelf = Counting()
+
+    with pytest.raises(JobsUnreachable):
+        Desk(Away(database), shelf, Rules(inline_bytes=10)).accept(served, asked())
+    assert len(shelf.kept) == 1
 
 
 @pytest.mark.parametrize("change", [{"version": "latest"}, {"callback": "https://example.org/"}, {"body": BODY + b" "}])
