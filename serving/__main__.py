@@ -1,5 +1,5 @@
 """`python -m serving`: answer with whatever version the registry calls Production. With `score`: score a file by it;
-with `jobs`: answer what was queued.
+with `jobs`: answer what was queued; with `keys`: make and list the API keys of its callers.
 """
 
 import argparse
@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 from dotenv import load_dotenv
 
 from serving import logs, settings, supervisor
+from serving.access import command_line as keys
+from serving.access import opening
 from serving.hosting import door
 from serving.scoring import command_line
 from serving.settings import Settings
@@ -26,17 +28,19 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only a folder of our own in it is use
 
 def main() -> int:
     words = _words().parse_args()
-    return {"score": command_line.run, "jobs": working.run}.get(words.command, _serve)(words)
+    commands = {"score": command_line.run, "jobs": working.run, "keys": keys.run}
+    return commands.get(words.command, _serve)(words)
 
 
 def _words() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__)
     parser.epilog = f"Settings are environment names, also read from ./.env: {', '.join(sorted(settings.env_names()))}"
     parser.add_argument("--jobs", action="store_true", help="work at jobs, too: on one machine one command is enough")
-    commands = parser.add_subparsers(title="instead of serving", dest="command", metavar="score ... | jobs")
+    commands = parser.add_subparsers(title="instead of serving", dest="command", metavar="score ... | jobs | keys ...")
     about = command_line.ABOUT
     command_line.describe(commands.add_parser("score", help=about, description=about))
     working.describe(commands.add_parser("jobs", help=working.ABOUT, description=working.ABOUT))
+    keys.describe(commands.add_parser("keys", help=keys.ABOUT, description=keys.ABOUT))
     return parser
 
 
@@ -47,7 +51,7 @@ def _serve(words: argparse.Namespace) -> int:
     except settings.SettingsInvalid as error:
         return _refuse(*error.lines, status=MISCONFIGURED)
     logs.configure(chosen.log_level, sys.stderr)
-    if wrong := _wrong_with_store(chosen):
+    if wrong := [*_wrong_with_store(chosen), *opening.lacking(chosen.auth, chosen.host)]:
         return _refuse(*wrong, status=MISCONFIGURED)
     with ExitStack() as held:
         try:

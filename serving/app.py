@@ -13,6 +13,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from serving import __version__
+from serving.access.guard import Guard
+from serving.access.opening import guard_of
 from serving.admission.rules import Rules
 from serving.engine import Engine, Limits
 from serving.following.hurry import Line
@@ -47,6 +49,8 @@ class More:
     routers: tuple[APIRouter, ...] = ()
     opening: Opening | None = None
     """Of the desk that takes jobs."""
+    guard: Guard | None = None
+    """None: anybody may ask anything."""
 
 
 NOTHING_MORE = More()
@@ -59,15 +63,13 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
     `counted`: this process's folder for what it counts, beside those of the others.
     """
     lineup = Lineup(settings.models, coming=True, offline=settings.offline)
-    engine = Engine(lineup, _limits(settings.batching), Counts(counted), key_header=settings.candidate.key_header)
+    header, most_rows = settings.candidate.key_header, settings.limits.rows
+    engine = Engine(lineup, _limits(settings.batching), Counts(counted), key_header=header, most_rows=most_rows)
     following = Following(counted)
     opening = Opening(settings.jobs) if settings.jobs.database is not None else None
+    guard = guard_of(settings.auth, settings.limits, counted.parent if counted is not None else None)
     reporter = Reporter(engine, following, hosts.parent, opening.gauges if opening else tuple)
-    trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
-    draining = partial(drain, seconds=settings.drain_seconds)
-    rules = Rules.set_by(settings)
-    models = Hosts(hosts, settings.runtime, rules, patience_seconds=settings.load_seconds)
-    loading = Loading(trust.check, models.load, examples.inline_rows, draining, following)
+    loading = _loading(settings, hosts, following)
     fresh = Freshness(lineup, Reads(settings.store), begun=_begun(hosts), limit_seconds=limit(settings.poll_seconds))
 
     @asynccontextmanager
@@ -76,19 +78,29 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
         watcher.start()
         fresh.start()
         writer.start()
-        telling = asyncio.create_task(reporter.run())
+        tasks = [asyncio.create_task(reporter.run())]
+        if guard is not None and guard.keys is not None:
+            tasks.append(asyncio.create_task(guard.keys.follow()))
         try:
-            async with _grpc(engine, settings):
+            async with _grpc(engine, settings, guard):
                 yield
         finally:
-            telling.cancel()
+            for task in tasks:
+                task.cancel()
         fresh.stop()
         watcher.stop()
         writer.stop()
         engine.close()
 
-    more = More(_webhooks(settings, hosts), opening)
+    more = More(_webhooks(settings, hosts), opening, guard)
     return build(engine, running, more, largest_body=settings.largest_body, reporter=reporter)
+
+
+def _loading(settings: Settings, hosts: Path, following: Following) -> Loading:
+    trust = Trust(settings.trust, settings.trust_keys, warns=False)  # the syncer does, once and not in every worker
+    models = Hosts(hosts, settings.runtime, Rules.set_by(settings), patience_seconds=settings.load_seconds)
+    draining = partial(drain, seconds=settings.drain_seconds)
+    return Loading(trust.check, models.load, examples.inline_rows, draining, following)
 
 
 def _limits(batching: Batching) -> Limits:
@@ -109,13 +121,13 @@ def _webhooks(settings: Settings, hosts: Path) -> tuple[APIRouter, ...]:
 
 
 @asynccontextmanager
-async def _grpc(engine: Engine, settings: Settings) -> AsyncIterator[None]:
+async def _grpc(engine: Engine, settings: Settings, guard: Guard | None) -> AsyncIterator[None]:
     if not settings.grpc_port:
         yield
         return
     from serving.rpc import server
 
-    options = server.Options(receive_bytes=settings.largest_body, send_bytes=settings.largest_body)
+    options = server.Options(receive_bytes=settings.largest_body, send_bytes=settings.largest_body, guard=guard)
     started = await server.start(engine, f"{settings.host}:{settings.grpc_port}", options)
     try:
         yield
@@ -153,6 +165,6 @@ def build(
     app.add_middleware(problems.Boundary)
     app.add_middleware(NameEveryAnswer, counts=engine.counts)
     routes: Callable[[], dict[str, Any]] = app.openapi
-    app.openapi = OpenApi(routes, engine.lineup)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = OpenApi(routes, engine.lineup, asks=more.guard is not None)  # type: ignore[method-assign]  # FastAPI's documented way
     # Around the app and not among its middleware: what FastAPI does before that costs a tenth of a small prediction.
-    return Front(app, engine, largest_body=largest_body, jobs=bool(jobs))
+    return Front(app, engine, more.guard, largest_body=largest_body, jobs=bool(jobs))

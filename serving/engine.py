@@ -17,11 +17,12 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from serving.batcher import Batcher, Call, Limits
-from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull, ServingError
+from serving.decoding.depth import refuse_deep
+from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull, ServingError, TooLarge
 from serving.lineup import Lineup, Served, Standing
 from serving.metrics.answers import Counts, VersionCounts
-from serving.protocol import PREDICT, Answer, Model, Rows
-from serving.settings import KEY_HEADER
+from serving.protocol import JSON, PREDICT, Answer, Model, Rows
+from serving.settings import KEY_HEADER, MOST_ROWS
 from serving.trials.sample import Sample
 from serving.trials.traffic import on_canary
 
@@ -41,11 +42,15 @@ class Engine:
         counts: Counts | None = None,
         *,
         key_header: str = KEY_HEADER,
+        most_rows: int = MOST_ROWS,
     ) -> None:
-        """`key_header`: where callers say who they are, in lower case; gRPC's metadata have it too."""
+        """`key_header`: where callers say who they are, in lower case; gRPC's metadata have it too.
+
+        `most_rows`: of one request.
+        """
         self.lineup = lineup
         self.counts = counts or Counts()
-        self.key_header = key_header
+        self.key_header, self.most_rows = key_header, most_rows
         self._limits = limits or Limits()
         # A version that nobody serves or asks any more takes its queue with it, and the model.
         self._lanes: WeakKeyDictionary[Served, _Lanes] = WeakKeyDictionary()
@@ -68,7 +73,7 @@ class Engine:
         """The answer of a model that needs less time than a queue would; None: ask `answer`. Errors as there."""
         if not served.at_once(rows.count):
             return None
-        _check(served, rows, call)
+        self._check(served, rows, call)
         self.counted(served).called(rows.count, 1)
         if call.sample is None:
             return _now(served.model, rows, call)
@@ -88,7 +93,7 @@ class Engine:
         at_once = self.at_once(served, rows, call)
         if at_once is not None:
             return at_once
-        _check(served, rows, call)
+        self._check(served, rows, call)
         answering = _in_time(self._of(served).batcher.submit(rows, call), call)
         if call.sample is None:
             return await answering
@@ -99,13 +104,28 @@ class Engine:
     async def invoke(self, served: Served, media_type: str, body: bytes, call: Call) -> bytes:
         """MLflow's JSON answer to a body that only MLflow's own parser can read; not joined with others.
 
-        QueueFull and DeadlineExpired, or what the model raises.
+        InvalidInput, QueueFull and DeadlineExpired, or what the model raises.
         """
+        if media_type == JSON:
+            refuse_deep(body)
         if call.sample is None:
             return await self._invoked(served, media_type, body, call)
         text = await call.sample.watch(self._invoked(served, media_type, body, call))
         call.sample.answered_body((media_type, body), text, predict=call.predict, queue=call.queue)
         return text
+
+    def refuse_many(self, rows: int) -> None:
+        """TooLarge."""
+        if rows > self.most_rows:
+            raise TooLarge(f"a request may have {self.most_rows} rows; more of them are for a job")
+
+    def _check(self, served: Served, rows: Rows, call: Call) -> None:
+        if rows.count > self.most_rows:
+            self.refuse_many(rows.count)
+        if rows.method != PREDICT and not served.model.probabilities:
+            raise NoProbabilities(served.version.name)
+        if call.expired:
+            raise DeadlineExpired
 
     def counted(self, served: Served | None) -> VersionCounts:
         """Where to count what is asked of `served`; None: of no version."""
@@ -186,13 +206,6 @@ def _now(model: Model, rows: Rows, call: Call) -> Answer:
         raise PredictionFailed from error
     finally:
         call.predict = time.perf_counter() - began
-
-
-def _check(served: Served, rows: Rows, call: Call) -> None:
-    if rows.method != PREDICT and not served.model.probabilities:
-        raise NoProbabilities(served.version.name)
-    if call.expired:
-        raise DeadlineExpired
 
 
 async def _in_time(answer: Awaitable[T], call: Call) -> T:

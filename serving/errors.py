@@ -2,6 +2,8 @@
 
 ServingError
 ├── CallerError              the caller can fix it and retry
+│   ├── Unauthenticated      no key or token, or none that is known
+│   ├── Forbidden            known, but this is not among its scopes
 │   ├── NotAuthentic         a webhook that is not MLflow's, or too old
 │   ├── UnknownModel
 │   ├── UnknownVersion
@@ -19,6 +21,8 @@ ServingError
 ├── Busy                     nobody's fault; retry later
 │   ├── NotReady
 │   ├── QueueFull
+│   ├── RateExceeded         more requests a second than this caller has
+│   ├── AuthUnreachable      the keys of the tokens' issuer
 │   ├── JobsFull
 │   └── JobsUnreachable      the jobs' database, or their place on S3
 ├── DeadlineExpired          the caller's own time limit
@@ -40,6 +44,17 @@ class ServingError(Exception):
 
 class CallerError(ServingError):
     code = "bad-request"
+
+
+class Unauthenticated(CallerError):
+    code = "unauthenticated"
+
+
+class Forbidden(CallerError):
+    code = "forbidden"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"this key or token is not good {what}")
 
 
 class NotAuthentic(CallerError):
@@ -125,6 +140,8 @@ class NoJobs(CallerError):
 
 class Busy(ServingError):
     code = "busy"
+    retry_seconds: float = 1
+    """When it is worth trying again."""
 
 
 class NotReady(Busy):
@@ -136,6 +153,21 @@ class QueueFull(Busy):
 
     def __init__(self, waiting: int) -> None:
         super().__init__(f"{waiting} rows are already waiting for this model")
+
+
+class RateExceeded(Busy):
+    code = "rate-exceeded"
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__("this key or token has used up its requests a second")
+        self.retry_seconds = wait_seconds
+
+
+class AuthUnreachable(Busy):
+    code = "auth-unreachable"
+
+    def __init__(self) -> None:
+        super().__init__("the token cannot be checked: its issuer's keys are not to be had now")
 
 
 class JobsFull(Busy):

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from serving.decoding.depth import refuse_deep
 from serving.errors import UnsupportedMedia
 from serving.protocol import JSON, MEDIA_TYPES, Answer, Decoder, Model, NotRows, Rows, Unplanned
 
@@ -23,6 +24,7 @@ def rows(decoder: Decoder, content: tuple[str, bytes]) -> Rows:
     try:
         return decoder.fast(content[1])
     except Unplanned:
+        refuse_deep(content[1])
         return decoder.rows(*content)
 
 

@@ -31,6 +31,7 @@ PREFIX = "SERVING_"
 PLACEHOLDER = "change-me"
 LOAD_SECONDS = 120
 KEY_HEADER = "x-caller-key"
+MOST_ROWS = 1_000_000
 
 
 class SettingsInvalid(Exception):
@@ -67,6 +68,73 @@ class Candidate(BaseModel, frozen=True, extra="forbid"):
 
     min_requests: PositiveInt = 50
     """Fewer say nothing of a p99."""
+
+
+class Auth(BaseModel, frozen=True, extra="forbid"):
+    """Who may ask. Keys and tokens may be used side by side; with neither, everybody may."""
+
+    keys: Path | None = None
+    """The file that `python -m serving keys` writes."""
+
+    issuer: str | None = None
+    """Of JSON Web Tokens, as their `iss` has it."""
+
+    audience: str | None = None
+    """What their `aud` must name: this deployment, and no other service of the same issuer."""
+
+    jwks: str | None = None
+    """Where the issuer's public keys are: https://..., or a file."""
+
+    anyone: bool = False
+    """Let everybody in, though others than this machine can reach the port."""
+
+    @property
+    def asks(self) -> bool:
+        """Must a caller say who it is?"""
+        return self.keys is not None or self.jwks is not None
+
+    @field_validator("keys")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError(f"there is no file {path}; `python -m serving keys create` makes it")
+        return path
+
+    @field_validator("jwks")
+    @classmethod
+    def _protected(cls, place: str | None) -> str | None:
+        if place is None or place.startswith("https://") or re.match(r"http://(127\.|localhost[:/]|\[::1])", place):
+            return place
+        if "://" in place:
+            raise ValueError("must be https://..., or a file: who can change the keys can make tokens")
+        if not Path(place).is_file():
+            raise ValueError(f"there is no file {place}")
+        return place
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        names = {
+            "SERVING_AUTH__ISSUER": self.issuer,
+            "SERVING_AUTH__AUDIENCE": self.audience,
+            "SERVING_AUTH__JWKS": self.jwks,
+        }
+        missing = [name for name, value in names.items() if not value]
+        if 0 < len(missing) < len(names):
+            raise ValueError(f"tokens need {', '.join(missing)} too")
+        return self
+
+
+class Limits(BaseModel, frozen=True, extra="forbid"):
+    """Of what callers may ask."""
+
+    rate: PositiveFloat | None = None
+    """Requests a second of each key or token that has no rate of its own; none if not set."""
+
+    rows: PositiveInt = MOST_ROWS
+    """Of one request; what has more is a job, or a file to score. A stream of lines may have any number."""
+
+    burst: PositiveInt = 20
+    """Requests that may come at once, when there were none for a while."""
 
 
 class Jobs(BaseModel, frozen=True, extra="forbid"):
@@ -216,6 +284,10 @@ class Settings(BaseSettings):
 
     jobs: Jobs = Jobs()
 
+    auth: Auth = Auth()
+
+    limits: Limits = Limits()
+
     largest_body: PositiveInt = 64 << 20
     """Bytes of one request; a stream is bounded by the line instead."""
 
@@ -302,7 +374,13 @@ def _public_key(text: str) -> bytes:
 
 def env_names() -> frozenset[str]:
     """Every environment name this room reads."""
-    groups: dict[str, type[BaseModel]] = {"batching": Batching, "candidate": Candidate, "jobs": Jobs}
+    groups: dict[str, type[BaseModel]] = {
+        "batching": Batching,
+        "candidate": Candidate,
+        "jobs": Jobs,
+        "auth": Auth,
+        "limits": Limits,
+    }
     plain = {_env_name(field) for field in Settings.model_fields if field not in groups}
     return frozenset(plain | {_env_name(name, field) for name, each in groups.items() for field in each.model_fields})
 

@@ -20,6 +20,7 @@ from infra.local.programs import PROGRAMS
 from infra.local.report import Outcome
 from infra.local.settings import Settings
 
+KEY = "SLIPWAY_API_KEY"
 SERVED_WITHIN_SECONDS = 60
 
 
@@ -63,10 +64,11 @@ def _python(here: Settings, module: str, *words: str) -> None:
 def _show(here: Settings, console: Console) -> None:
     outcome = report.read(here.root)
     serving = PROGRAMS["serving"].url(here)
+    key = here.env.get(KEY, "")
     seen: dict[str, Any] = {}
 
     def served() -> bool:
-        seen.update(report.get(f"{serving}/v2/models/{outcome.model}"))
+        seen.update(report.get(f"{serving}/v2/models/{outcome.model}", key))
         return str(seen.get("version")) == outcome.version
 
     with console.status(f"waiting until serving answers with version {outcome.version}"):
@@ -82,7 +84,7 @@ def _print(outcome: Outcome, here: Settings, console: Console, serving: str) -> 
     console.print(report.candidates(outcome))
     console.print(f"Production is version {outcome.version} of {outcome.model}, {outcome.best}: {outcome.why}")
     console.print()
-    console.print(report.predictions(outcome, f"{serving}/invocations"))
+    console.print(report.predictions(outcome, f"{serving}/invocations", here.env.get(KEY, "")))
     console.print(f"MLflow UI  {PROGRAMS['mlflow'].url(here)}")
     console.print(f"API docs   {serving}/docs")
     console.print(f"S3         {PROGRAMS['s3'].url(here)}, user {here.env['AWS_ACCESS_KEY_ID']}, secret in .env")

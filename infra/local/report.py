@@ -50,10 +50,10 @@ def read(root: Path) -> Outcome:
     )
 
 
-def get(url: str) -> dict[str, Any]:
-    """The JSON at `url`, an error's too; nothing when nobody answers."""
+def get(url: str, key: str = "") -> dict[str, Any]:
+    """The JSON at `url`, an error's too; nothing when nobody answers. `key`: for a server that asks for one."""
     try:
-        found: dict[str, Any] = httpx.get(url, timeout=5, trust_env=False).json()
+        found: dict[str, Any] = httpx.get(url, headers=_known_by(key), timeout=5, trust_env=False).json()
     except (httpx.TransportError, ValueError):
         return {}
     return found
@@ -73,12 +73,16 @@ def candidates(outcome: Outcome) -> Table:
     return table
 
 
-def predictions(outcome: Outcome, url: str) -> Table:
+def _known_by(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
+def predictions(outcome: Outcome, url: str, key: str = "") -> Table:
     """Test rows, sent to `url` as MLflow's `dataframe_split`, and what came back; StackError when nothing good did."""
     features = outcome.rows.drop(columns=outcome.target)
     body = {"dataframe_split": json.loads(features.to_json(orient="split", index=False, double_precision=15))}
     try:
-        answer = httpx.post(url, json=body, timeout=30, trust_env=False)
+        answer = httpx.post(url, json=body, headers=_known_by(key), timeout=30, trust_env=False)
     except httpx.TransportError as cause:
         raise StackError(f"serving does not answer the test rows at {url}: {cause}; see `make logs`") from cause
     version = answer.headers.get("x-model-version")

@@ -1,19 +1,24 @@
 """Ask the servers how a candidate does, until one takes it out or the time is over. Changes nothing itself."""
 
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
+from urllib.request import Request
 
+from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from pipelines.progress import following, say
 from pipelines.promotion.heard import Heard, Outcome, judged, of_trial
 from pipelines.trial import Trial
 
+KEY = "SLIPWAY_API_KEY"
+"""What servers that ask for a key are shown; one that wants none does not mind."""
 POLL_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
 LARGEST_ANSWER = 4 << 20
@@ -61,7 +66,7 @@ def watch(servers: Sequence[str], model: str, trial: Trial, limits: Limits, *, s
 def ask(url: str, model: str) -> Heard | str:
     """What the server at `url` says of its candidate; a sentence where it says nothing of use."""
     try:
-        with _open(f"{url.rstrip('/')}/v2/models/{quote(model, safe='')}", timeout=ANSWER_SECONDS) as answer:
+        with _open(_request(url, model, _key()), timeout=ANSWER_SECONDS) as answer:
             told = json.loads(answer.read(LARGEST_ANSWER))
         candidate = told.get("candidate") if isinstance(told, dict) else None
         return "it has no candidate" if candidate is None else Heard.model_validate(candidate)
@@ -73,6 +78,17 @@ def ask(url: str, model: str) -> Heard | str:
         return f"what it says of its candidate cannot be read ({wrong.errors()[0]['loc']})"
     except (OSError, ValueError) as broken:
         return f"it does not answer with metadata of a model ({type(broken).__name__})"
+
+
+def _request(url: str, model: str, key: str | None) -> Request:
+    asked = Request(f"{url.rstrip('/')}/v2/models/{quote(model, safe='')}")  # noqa: S310 - a server's own address
+    if key:
+        asked.add_header("Authorization", f"Bearer {key}")
+    return asked
+
+
+def _key() -> str | None:
+    return os.environ.get(KEY) or dotenv_values(".env").get(KEY)
 
 
 def _tell(words: dict[str, Heard | str], before: dict[str, str]) -> dict[str, str]:

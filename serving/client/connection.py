@@ -1,5 +1,6 @@
 """What both clients have: whom they talk to, in which protocol, and what their verbs ask."""
 
+import os
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from serving.client.replies import Answer
 from serving.client.retry import Retry
 
 URL = "http://127.0.0.1:8000"
+KEY = "SLIPWAY_API_KEY"
 PREDICT_PROBA = "predict_proba"
 SECONDS = 30.0
 """For a call, its retries and their pauses included."""
@@ -37,17 +39,19 @@ class Connection:
         transport: Transport | None = None,
         timeout: float | None = SECONDS,
         retry: Retry = PATIENT,
+        key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """`url`: `http://…`, `https://…`, `grpc://HOST:PORT`, or HOST:PORT with a transport; ValueError for others.
 
         `model`: the server's first one by default, which gRPC cannot ask for. `timeout`: seconds for a whole call,
-        None for no limit. `headers`: sent with every request, over gRPC as metadata. ImportError: gRPC without grpcio.
+        None for no limit. `key`: an API key or a token; the variable SLIPWAY_API_KEY if not given. `headers`: sent with
+        every request, over gRPC as metadata. ImportError: gRPC without grpcio.
         """
         to = address(url, transport)
         dialect, carriers = _over_http(model) if to.transport == "http" else _over_grpc(model)
         self._timeout = timeout
-        self._carrier: Any = self._carrier_of(carriers)(to.place, headers or {})
+        self._carrier: Any = self._carrier_of(carriers)(to.place, {**_known_by(key), **(headers or {})})
         self._conversation = Conversation(dialect, retry)
         self._model, self._retry = model, retry
         self._jobs: dict[str | None, JobConversation] | None = None
@@ -78,6 +82,11 @@ class Connection:
 
     def _seconds(self, timeout: float | None) -> float | None:
         return self._timeout if timeout is None else timeout
+
+
+def _known_by(key: str | None) -> Mapping[str, str]:
+    found = key or os.environ.get(KEY)
+    return {"authorization": f"Bearer {found}"} if found else {}
 
 
 def with_probabilities(params: Params | None) -> Params:

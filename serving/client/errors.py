@@ -14,10 +14,14 @@ ClientError
 │   ├── KeyReused            one Idempotency-Key for two different requests
 │   ├── NoJobs               the server takes none, or none of that kind
 │   ├── UnsupportedMedia
-│   └── UnsupportedEncoding
+│   ├── UnsupportedEncoding
+│   ├── Unauthenticated      no key, or none that the server knows
+│   └── Forbidden            this is not among the key's scopes
 ├── Busy                     the server's word for later; tried again until the time is up
 │   ├── NotReady
 │   ├── QueueFull
+│   ├── RateExceeded         more requests a second than the key has
+│   ├── AuthUnreachable      the server cannot check a token now
 │   ├── JobsFull
 │   └── JobsUnreachable      what the server keeps jobs in does not answer
 ├── Unreachable              no connection, or one that broke off; tried again too
@@ -131,6 +135,14 @@ class UnsupportedEncoding(CallerError):
     code = "unsupported-encoding"
 
 
+class Unauthenticated(CallerError):
+    code = "unauthenticated"
+
+
+class Forbidden(CallerError):
+    code = "forbidden"
+
+
 class Busy(ClientError):
     code = "busy"
 
@@ -141,6 +153,14 @@ class NotReady(Busy):
 
 class QueueFull(Busy):
     code = "queue-full"
+
+
+class RateExceeded(Busy):
+    code = "rate-exceeded"
+
+
+class AuthUnreachable(Busy):
+    code = "auth-unreachable"
 
 
 class JobsFull(Busy):
@@ -211,9 +231,13 @@ _NAMED: dict[str, type[ClientError]] = {
         NoJobs,
         UnsupportedMedia,
         UnsupportedEncoding,
+        Unauthenticated,
+        Forbidden,
         Busy,
         NotReady,
         QueueFull,
+        RateExceeded,
+        AuthUnreachable,
         JobsFull,
         JobsUnreachable,
         DeadlineExpired,

@@ -26,6 +26,13 @@ log = logging.getLogger(__name__)
 REQUEST_ID = "x-request-id"
 CODE = "code"
 """Under which the state of a request's scope holds the code of the problem that answers it."""
+SAFE = {
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+}
+"""What every answer tells a browser; https://owasp.org/www-project-secure-headers/"""
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -85,6 +92,8 @@ class NameEveryAnswer:
 
 def _name(headers: MutableHeaders, state: MutableMapping[str, Any]) -> None:
     headers[REQUEST_ID] = state["request_id"]
+    for name, value in SAFE.items():
+        headers.setdefault(name, value)
     served: Served | None = state.get("served")
     if served is not None:
         headers["x-model-name"] = served.version.name

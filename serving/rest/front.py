@@ -8,7 +8,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import lru_cache, partial
 
@@ -16,6 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import invocations, logs
+from serving.access import needs
+from serving.access.guard import Guard
 from serving.engine import Engine
 from serving.errors import ServingError
 from serving.inference import served_soon
@@ -23,7 +25,7 @@ from serving.lineup import Served
 from serving.metrics.declared import GONE, INTERNAL, Route
 from serving.protocol import JSON
 from serving.rest import infer, lines, mlflow, problems
-from serving.rest.context import CODE, REQUEST_ID, sane
+from serving.rest.context import CODE, REQUEST_ID, SAFE, sane
 from serving.rest.prefer import PREFER, prefers_async
 from serving.rest.wire import TIMEOUT, Asked, CallerGone, deadline, timing
 
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 _ID = REQUEST_ID.encode()
 _LENGTH = infer.HEADER_LENGTH.encode()
 _LINES = lines.MEDIA_TYPE.encode()
+_SAFE = tuple((name.encode(), value.encode()) for name, value in SAFE.items())
 # Unique without asking the system for randomness at each request.
 _PREFIX = os.urandom(8).hex()
 _numbers = itertools.count()
@@ -44,25 +47,33 @@ How = Callable[[Asked], Awaitable[Content | Lines]]
 
 
 class Front:
-    def __init__(self, app: ASGIApp, engine: Engine, *, largest_body: int, jobs: bool = False) -> None:
-        """`jobs`: does the app take requests that are answered later?"""
+    def __init__(
+        self, app: ASGIApp, engine: Engine, guard: Guard | None = None, *, largest_body: int, jobs: bool = False
+    ) -> None:
+        """`jobs`: does the app take requests that are answered later? Without a `guard` anybody may ask anything."""
         self._app, self._engine, self._largest_body, self._jobs = app, engine, largest_body, jobs
+        self._guard = guard
         self._key_header = engine.key_header.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        way = self._way(scope["path"]) if scope["type"] == "http" else None
-        if way is None:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        way = self._way(scope["path"])
+        if way is None:
+            await self._other(scope, receive, send)
             return
         route, how = way
         headers = dict(scope["headers"])
         if self._jobs and PREFER in headers and route is Route.INVOCATIONS and prefers_async(headers[PREFER]):
-            await self._app(self._as_job(scope), receive, send)
+            await self._other(self._as_job(scope), receive, send)
             return
         name = sane(headers.get(_ID)) or f"{_PREFIX}{next(_numbers):x}"
         scope.setdefault("state", {})["request_id"] = name
         asked = Asked(scope, receive, headers, name, self._largest_body, route)
         try:
+            if self._guard is not None:
+                await self._admit(self._guard, scope["path"], headers)
             await self._answer(asked, how, send)
             return
         except HTTPException as error:
@@ -79,6 +90,27 @@ class Front:
             problem = problems.crashed(scope, error)
         self._engine.counted(asked.served).ended(asked.route, scope["state"][CODE])
         await problem(scope, receive, send)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the app answers, for whom that is."""
+        if self._guard is not None:
+            headers = dict(scope["headers"])
+            try:
+                await self._admit(self._guard, scope["path"], headers)
+            except ServingError as error:
+                name = sane(headers.get(_ID)) or f"{_PREFIX}{next(_numbers):x}"
+                scope.setdefault("state", {})["request_id"] = name
+                problem = problems.answer(scope, error)
+                self._engine.counts.nobody.ended(Route.OTHER_HTTP, error.code)
+                await problem(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _admit(self, guard: Guard, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Unauthenticated, Forbidden, RateExceeded, AuthUnreachable."""
+        need = needs.of(path, self._engine.lineup.names[0])
+        if need is not None:
+            guard.admit(guard.known(headers) or await guard.caller(headers), need)
 
     def _way(self, path: str) -> tuple[Route, How] | None:
         if path == "/invocations":
@@ -109,6 +141,7 @@ class Front:
             (_ID, asked.name.encode()),
             (b"server-timing", timing(call)),
             *self._names(asked.served),
+            *_SAFE,
             *extra,
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -156,7 +189,7 @@ class Front:
         return answer, media_type.encode(), tuple((key.encode(), value.encode()) for key, value in extra.items())
 
     async def _stream(self, asked: Asked, pieces: Lines, send: Send) -> None:
-        headers = [(b"content-type", _LINES), (_ID, asked.name.encode()), *self._names(asked.served)]
+        headers = [(b"content-type", _LINES), (_ID, asked.name.encode()), *self._names(asked.served), *_SAFE]
         counts = self._engine.counted(asked.served)
         async with aclosing(pieces):
             first = await anext(pieces, b"")  # what fails before anything is out can still have a status of its own

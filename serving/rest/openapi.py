@@ -7,6 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+from serving.access.needs import HEALTH
 from serving.lineup import Lineup, Served
 from serving.protocol import CSV, JSON, Column, Param, Signature, Tensor
 from serving.rest.problems import MEDIA_TYPE
@@ -35,15 +36,18 @@ _TYPES: dict[str, Schema] = {
 class OpenApi:
     """`app.openapi` in place of FastAPI's own: `routes()` is what FastAPI makes of the routes alone."""
 
-    def __init__(self, routes: Callable[[], Schema], lineup: Lineup) -> None:
+    def __init__(self, routes: Callable[[], Schema], lineup: Lineup, *, asks: bool = False) -> None:
+        """`asks`: must a caller say who it is?"""
         self._routes = routes
         self._lineup = lineup
+        self._asks = asks
         self._made: tuple[Served | None, Schema] | None = None
 
     def __call__(self) -> Schema:
         served = self._lineup.standing().served
         if self._made is None or self._made[0] is not served:
-            self._made = served, describe(self._routes(), served)
+            document = describe(self._routes(), served)
+            self._made = served, _with_keys(document) if self._asks else document
         return self._made[1]
 
 
@@ -53,7 +57,8 @@ def describe(routes: Schema, served: Served | None) -> Schema:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = PROBLEM
     operation["responses"] = _responses(served.model.signature if served else Signature())
-    document["paths"] |= {"/invocations": {"post": operation}} | {path: {"post": _infer(path)} for path in INFER_PATHS}
+    document["paths"] |= {"/invocations": {"post": operation}, NAMED_PATH: {"post": _named(operation)}}
+    document["paths"] |= {path: {"post": _infer(path)} for path in INFER_PATHS}
     if served is None:
         document["info"]["description"] = (
             "No version is Production yet; what it takes and answers is shown once one is."
@@ -72,6 +77,35 @@ def describe(routes: Schema, served: Served | None) -> Schema:
         content[CSV]["example"] = _csv(table["dataframe_split"])
     operation["requestBody"] = {"required": True, "content": content}
     return _with_jobs(document, operation["requestBody"])
+
+
+def _with_keys(document: Schema) -> Schema:
+    """How a caller says who it is, where it must; what needs no key is said by the refusal of what does."""
+    document.setdefault("components", {})["securitySchemes"] = {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, or a token of this server's issuer.",
+        },
+        "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+    }
+    document["security"] = [{"bearer": []}, {"key": []}]
+    for path in HEALTH & document["paths"].keys():
+        document["paths"][path]["get"]["security"] = []
+    return document
+
+
+def _named(operation: Schema) -> Schema:
+    """The same of a model that is named; what it takes is that model's own affair."""
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        **operation,
+        "operationId": "invocations_name",
+        "summary": "Predict with a model by its name",
+        "parameters": [name],
+        "requestBody": {"required": True, "content": {JSON: {"schema": {"type": "object"}}}},
+        "responses": {"200": {"description": "Predictions"}, **_problems()},
+    }
 
 
 def _with_jobs(document: Schema, body: Schema) -> Schema:
@@ -186,6 +220,7 @@ PREDICTION: Schema = {
 }
 """Its route is in `front.py`, which FastAPI does not see; so are those of `infer`."""
 
+NAMED_PATH = "/v1/models/{name}/invocations"
 INFER_PATHS = ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer")
 INFER_REQUEST: Schema = {
     "type": "object",

@@ -4,6 +4,7 @@ The only place that turns an error into a status, and one of the few that may ca
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -19,19 +20,22 @@ from serving.errors import (
     Busy,
     CallerError,
     DeadlineExpired,
+    Forbidden,
     JobConflict,
     KeyReused,
     NoJobs,
     NotAuthentic,
+    RateExceeded,
     ServingError,
     TooLarge,
+    Unauthenticated,
     UnknownJob,
     UnknownModel,
     UnknownVersion,
     UnsupportedEncoding,
     UnsupportedMedia,
 )
-from serving.rest.context import CODE, REQUEST_ID, request_id
+from serving.rest.context import CODE, REQUEST_ID, SAFE, request_id
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +44,9 @@ MEDIA_TYPE = "application/problem+json"
 STATUS: dict[type[ServingError], int] = {
     ServingError: 500,
     CallerError: 400,
+    Unauthenticated: 401,
     NotAuthentic: 401,
+    Forbidden: 403,
     UnknownModel: 404,
     UnknownVersion: 404,
     UnknownJob: 404,
@@ -50,6 +56,7 @@ STATUS: dict[type[ServingError], int] = {
     UnsupportedMedia: 415,
     UnsupportedEncoding: 415,
     NoJobs: 501,
+    RateExceeded: 429,
     DeadlineExpired: 504,
     Busy: 503,
 }
@@ -78,8 +85,14 @@ def answer(scope: Scope, error: ServingError, headers: Sequence[tuple[bytes, byt
         extra = {"code": error.code, "request_id": request_id(scope), "cause": logs.where(error)}
         log.log(level, "request failed", extra=extra)
     named = {name.decode(): value.decode("latin-1") for name, value in headers}
-    later = {"retry-after": "1"} if isinstance(error, Busy) else {}
-    return problem(scope, status, error.code, str(error), named | later)
+    return problem(scope, status, error.code, str(error), named | _advice(error))
+
+
+def _advice(error: ServingError) -> dict[str, str]:
+    """What HTTP says besides of such an error."""
+    if isinstance(error, Busy):
+        return {"retry-after": str(max(1, math.ceil(error.retry_seconds)))}
+    return {"www-authenticate": 'Bearer realm="slipway"'} if isinstance(error, Unauthenticated) else {}
 
 
 def crashed(scope: Scope, error: Exception) -> JSONResponse:
@@ -115,7 +128,7 @@ def problem(
         "error": sentence,
         "request_id": request_id(scope),
     }
-    named = {**(headers or {}), REQUEST_ID: request_id(scope)}
+    named = {**(headers or {}), REQUEST_ID: request_id(scope), **SAFE}
     return JSONResponse(content, status, named, media_type=MEDIA_TYPE)
 
 

@@ -13,6 +13,9 @@ from typing import Any
 
 import grpc
 
+from serving.access.guard import API_KEY, AUTHORIZATION, Guard
+from serving.access.needs import Need
+from serving.access.scopes import Caller
 from serving.engine import Call, Engine
 from serving.lineup import Served
 from serving.metrics.declared import OK, ROUTES, Route
@@ -57,7 +60,17 @@ class Question:
 
 
 class Exchange:
-    __slots__ = ("_engine", "_route", "_served", "context", "in_messages", "question", "request_id")
+    __slots__ = (
+        "_caller",
+        "_engine",
+        "_guard",
+        "_route",
+        "_served",
+        "context",
+        "in_messages",
+        "question",
+        "request_id",
+    )
 
     def __init__(self, context: Context, engine: Engine, route: Route) -> None:
         self.context = context
@@ -67,6 +80,18 @@ class Exchange:
         self.question = Question(engine, route)
         self.in_messages = False
         """Are its messages counted, and not the call?"""
+        self._guard: Guard | None = None
+        self._caller: Caller | None = None
+
+    async def recognise(self, guard: Guard) -> None:
+        """Who asks; then `admit` says whether they may. Unauthenticated, AuthUnreachable."""
+        headers = credentials(self.context.invocation_metadata() or ())
+        self._guard, self._caller = guard, guard.known(headers) or await guard.caller(headers)
+
+    def admit(self, need: Need) -> None:
+        """Forbidden, RateExceeded. Where nobody has to say who they are, everybody is admitted."""
+        if self._guard is not None and self._caller is not None:
+            self._guard.admit(self._caller, need)
 
     def message(self) -> Question:
         self.in_messages = True
@@ -101,6 +126,13 @@ def _named(name: str, number: int) -> Trailers:
     # A model may be called what no metadata can hold.
     known = (("x-model-name", name),) if name.isascii() and name.isprintable() else ()
     return (*known, ("x-model-version", str(number)))
+
+
+def credentials(metadata: Iterable[tuple[str, str | bytes]]) -> dict[bytes, bytes]:
+    """Those of the metadata that say who asks."""
+    names = {AUTHORIZATION.decode(): AUTHORIZATION, API_KEY.decode(): API_KEY}
+    found = ((names.get(key), value) for key, value in metadata)
+    return {key: value.encode() if isinstance(value, str) else value for key, value in found if key is not None}
 
 
 def _request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:

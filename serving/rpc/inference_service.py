@@ -7,6 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from serving import __version__, interface
+from serving.access.guard import Guard
+from serving.access.needs import Need
+from serving.access.scopes import Scope
 from serving.engine import Call, Engine
 from serving.errors import CallerError, NotReady
 from serving.inference import ask, rows_for, rows_of, served_as, served_soon
@@ -25,9 +28,9 @@ _Info = pb.ModelMetadataResponse.TensorMetadata
 
 
 class InferenceService(GRPCInferenceServiceServicer):
-    def __init__(self, engine: Engine, *, ahead: int) -> None:
+    def __init__(self, engine: Engine, guard: Guard | None = None, *, ahead: int) -> None:
         """`ahead`: of one stream, how many messages are worked on at a time."""
-        self.engine, self._ahead = engine, ahead
+        self.engine, self.guard, self._ahead = engine, guard, ahead
 
     @answers
     async def ServerLive(self, _request: pb.ServerLiveRequest, _exchange: Exchange) -> pb.ServerLiveResponse:
@@ -39,6 +42,7 @@ class InferenceService(GRPCInferenceServiceServicer):
 
     @answers
     async def ModelReady(self, request: pb.ModelReadyRequest, exchange: Exchange) -> pb.ModelReadyResponse:
+        exchange.admit(Need(model=request.name))
         try:
             exchange.answered_by(served_as(self.engine.lineup, request.name, request.version))
         except NotReady:
@@ -46,13 +50,13 @@ class InferenceService(GRPCInferenceServiceServicer):
         return pb.ModelReadyResponse(ready=True)
 
     @answers
-    async def ServerMetadata(
-        self, _request: pb.ServerMetadataRequest, _exchange: Exchange
-    ) -> pb.ServerMetadataResponse:
+    async def ServerMetadata(self, _request: pb.ServerMetadataRequest, exchange: Exchange) -> pb.ServerMetadataResponse:
+        exchange.admit(Need())
         return pb.ServerMetadataResponse(name="slipway", version=__version__, extensions=["model_stream_infer"])
 
     @answers
     async def ModelMetadata(self, request: pb.ModelMetadataRequest, exchange: Exchange) -> pb.ModelMetadataResponse:
+        exchange.admit(Need(model=request.name))
         served = await served_soon(self.engine.lineup, request.name, request.version)
         exchange.answered_by(served)
         return pb.ModelMetadataResponse(
@@ -110,6 +114,7 @@ async def infer(
 async def answerer(engine: Engine, request: pb.ModelInferRequest, exchange: Exchange, call: Call) -> Served:
     """The version that answers; `call` is a sample from here on, where that is part of a trial."""
     name, version = request.model_name, request.model_version
+    exchange.admit(Need(Scope.PREDICT, name))
     served = await served_soon(engine.lineup, name, version)
     if not version and (standing := engine.lineup.standing(name)).candidate is not None:
         served = engine.pick(standing, served, exchange.key(engine.key_header), call)

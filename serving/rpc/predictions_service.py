@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import numpy as np
 
+from serving.access.guard import Guard
 from serving.engine import Engine
-from serving.errors import InvalidInput, PredictionFailed, TooLarge
+from serving.errors import InvalidInput, PredictionFailed
 from serving.inference import Outputs, ask
 from serving.protocol import Rows
 from serving.rpc.codec import params_of, response_of
@@ -22,9 +23,8 @@ ROWS_PER_CHUNK = 256
 
 
 class PredictionsService(PredictionsServicer):
-    def __init__(self, engine: Engine, *, most_rows: int) -> None:
-        """`most_rows`: of one PredictCollect, whose answer is kept until the last one came."""
-        self.engine, self._most_rows = engine, most_rows
+    def __init__(self, engine: Engine, guard: Guard | None = None) -> None:
+        self.engine, self.guard = engine, guard
 
     @answers
     async def Predict(self, request: pb.PredictRequest, exchange: Exchange) -> pb.PredictResponse:
@@ -38,6 +38,7 @@ class PredictionsService(PredictionsServicer):
         call = exchange.call()
         served = await answerer(self.engine, asked, exchange, call)
         rows = read(served, asked, params_of(asked), call)
+        self.engine.refuse_many(rows.count)
         wanted, raw = [each.name for each in asked.outputs], bool(asked.raw_input_contents)
         size = request.rows_per_chunk or ROWS_PER_CHUNK
         if call.sample is not None:  # its parts are asked for, which are not to be read anew
@@ -62,8 +63,7 @@ class PredictionsService(PredictionsServicer):
                 params, wanted = params_of(asked), [each.name for each in asked.outputs]
             rows = read(served, request.infer, params, call)
             count += rows.count
-            if count > self._most_rows:
-                raise TooLarge(f"one PredictCollect takes {self._most_rows} rows")
+            self.engine.refuse_many(count)
             parts.append(await ask(self.engine, served, rows, wanted, exchange.call(call)))
         if asked is None or served is None:
             raise InvalidInput("the stream ended before the first message")

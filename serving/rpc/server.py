@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
+from serving.access.guard import Guard
 from serving.engine import Engine
 from serving.rpc import pool
 from serving.rpc.generated import open_inference_pb2, slipway_pb2
@@ -15,6 +16,7 @@ from serving.rpc.generated.slipway_pb2_grpc import add_PredictionsServicer_to_se
 from serving.rpc.health import Health
 from serving.rpc.inference_service import InferenceService
 from serving.rpc.predictions_service import PredictionsService
+from serving.rpc.reflected import Reflection
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ class Options:
     send_bytes: int = 64 << 20
     stream_ahead: int = 32
     """Messages of one ModelStreamInfer that are worked on at a time; no more are read meanwhile."""
-    collect_rows: int = 1_000_000
-    """Of one PredictCollect, whose answer is kept until the last one came."""
     health_poll_seconds: float = 0.5
+    guard: Guard | None = None
+    """None: anybody may ask anything."""
 
 
 async def start(engine: Engine, address: str, options: Options = Options()) -> grpc.aio.Server:
@@ -40,12 +42,12 @@ async def start(engine: Engine, address: str, options: Options = Options()) -> g
     )
     services = [_name(open_inference_pb2, "GRPCInferenceService"), _name(slipway_pb2, "Predictions")]
     health = Health(engine.lineup, frozenset(services), poll_seconds=options.health_poll_seconds)
-    inference = InferenceService(engine, ahead=options.stream_ahead)
+    inference = InferenceService(engine, options.guard, ahead=options.stream_ahead)
     add_GRPCInferenceServiceServicer_to_server(inference, server)  # type: ignore[no-untyped-call]  # generated
-    predictions = PredictionsService(engine, most_rows=options.collect_rows)
+    predictions = PredictionsService(engine, options.guard)
     add_PredictionsServicer_to_server(predictions, server)  # type: ignore[no-untyped-call]  # generated
     add_HealthServicer_to_server(health, server)
-    _reflect(server, services)
+    _reflect(server, services, options.guard)
     try:
         server.add_insecure_port(address)
     except RuntimeError as error:
@@ -58,9 +60,10 @@ def _name(file: object, service: str) -> str:
     return str(file.DESCRIPTOR.services_by_name[service].full_name)  # type: ignore[attr-defined]  # a generated module
 
 
-def _reflect(server: grpc.aio.Server, services: list[str]) -> None:
+def _reflect(server: grpc.aio.Server, services: list[str], guard: Guard | None) -> None:
     known = pool.Default()
     for file in (health_pb2, reflection_pb2):  # which are in protobuf's own pool
         known.AddSerializedFile(file.DESCRIPTOR.serialized_pb)  # type: ignore[no-untyped-call]
     names = [*services, _name(health_pb2, "Health"), reflection.SERVICE_NAME]
-    reflection.enable_server_reflection(names, server, known)
+    servicer = Reflection(reflection.aio.ReflectionServicer(names, known), guard)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]

@@ -13,14 +13,18 @@ from typing import NoReturn, Protocol, TypeVar
 from grpc import StatusCode
 
 from serving import logs
+from serving.access.guard import Guard
 from serving.engine import Engine
 from serving.errors import (
     Busy,
     CallerError,
     DeadlineExpired,
+    Forbidden,
     NotAuthentic,
+    RateExceeded,
     ServingError,
     TooLarge,
+    Unauthenticated,
     UnknownModel,
     UnknownVersion,
 )
@@ -35,18 +39,28 @@ UNEXPECTED = "something went wrong here; the log has the cause"
 STATUS: dict[type[ServingError], StatusCode] = {
     ServingError: StatusCode.INTERNAL,
     CallerError: StatusCode.INVALID_ARGUMENT,
+    Unauthenticated: StatusCode.UNAUTHENTICATED,
     NotAuthentic: StatusCode.UNAUTHENTICATED,
+    Forbidden: StatusCode.PERMISSION_DENIED,
     UnknownModel: StatusCode.NOT_FOUND,
     UnknownVersion: StatusCode.NOT_FOUND,
     TooLarge: StatusCode.RESOURCE_EXHAUSTED,
+    RateExceeded: StatusCode.RESOURCE_EXHAUSTED,
     DeadlineExpired: StatusCode.DEADLINE_EXCEEDED,
     Busy: StatusCode.UNAVAILABLE,
 }
 
 
+OPEN = frozenset({"ServerLive", "ServerReady"})
+"""Methods that ask nobody who they are, as REST's health."""
+
+
 class OfEngine(Protocol):
     @property
     def engine(self) -> Engine: ...
+
+    @property
+    def guard(self) -> Guard | None: ...
 
 
 Servicer = TypeVar("Servicer", bound=OfEngine)
@@ -80,12 +94,14 @@ def answers(
 ) -> Callable[[Servicer, Request, Context], Awaitable[Response]]:
     """A method with one answer, whose errors become statuses."""
 
-    route = route_of(method.__name__)
+    route, is_open = route_of(method.__name__), method.__name__ in OPEN
 
     @wraps(method)
     async def answer(self: Servicer, request: Request, context: Context) -> Response:
         exchange = Exchange(context, self.engine, route)
         try:
+            if self.guard is not None and not is_open:
+                await exchange.recognise(self.guard)
             response = await method(self, request, exchange)
         except CancelledError:
             exchange.question.ended(_why_cancelled(context))
@@ -109,6 +125,8 @@ def streams(
     async def answer(self: Servicer, request: Request, context: Context) -> AsyncIterator[Response]:
         exchange = Exchange(context, self.engine, route)
         try:
+            if self.guard is not None:
+                await exchange.recognise(self.guard)
             async with aclosing(method(self, request, exchange)) as parts:
                 async for each in parts:
                     yield each

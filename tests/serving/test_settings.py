@@ -153,6 +153,11 @@ def test_the_names_are_those_of_the_environment() -> None:
         "AWS_SECRET_ACCESS_KEY",
         "MLFLOW_TRACKING_URI",
         "SERVING_ALLOW_CODE",
+        "SERVING_AUTH__ANYONE",
+        "SERVING_AUTH__AUDIENCE",
+        "SERVING_AUTH__ISSUER",
+        "SERVING_AUTH__JWKS",
+        "SERVING_AUTH__KEYS",
         "SERVING_BATCHING__MAX_BYTES",
         "SERVING_BATCHING__MAX_ROWS",
         "SERVING_BATCHING__MAX_WAITING_ROWS",
@@ -184,6 +189,9 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_LARGEST_BODY",
         "SERVING_LARGEST_VERSION",
         "SERVING_LOAD_SECONDS",
+        "SERVING_LIMITS__BURST",
+        "SERVING_LIMITS__RATE",
+        "SERVING_LIMITS__ROWS",
         "SERVING_LOG_LEVEL",
         "SERVING_MODELS",
         "SERVING_OFFLINE",
@@ -219,3 +227,28 @@ def test_a_wrong_setting_of_jobs_is_named(environment: pytest.MonkeyPatch, name:
 
     (line,) = refusal.value.lines
     assert line.startswith(f"SERVING_JOBS__{name}: ")
+
+
+def test_half_of_what_tokens_need_is_refused_with_the_other_half_named(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SERVING_AUTH__ISSUER", "https://issuer.example")
+
+    (line,) = refused()
+
+    assert "SERVING_AUTH__AUDIENCE, SERVING_AUTH__JWKS" in line
+
+
+@pytest.mark.parametrize("place", ["http://issuer.example/jwks.json", "ftp://issuer.example", "/not/there.json"])
+def test_keys_that_anybody_may_have_changed_are_refused(environment: pytest.MonkeyPatch, place: str) -> None:
+    environment.setenv("SERVING_AUTH__JWKS", place)
+
+    assert [line.partition(":")[0] for line in refused()] == ["SERVING_AUTH__JWKS"]
+
+
+def test_a_file_of_keys_that_is_not_there_is_named_with_the_command_that_makes_it(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("SERVING_AUTH__KEYS", "/not/there.json")
+
+    (line,) = refused()
+
+    assert line == "SERVING_AUTH__KEYS: there is no file /not/there.json; `python -m serving keys create` makes it"

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -47,7 +47,8 @@ class Running:
 
     @asynccontextmanager
     async def _grpc(self) -> AsyncIterator[None]:
-        started = await rpc.start(self.engine, f"127.0.0.1:{self.grpc}", OPTIONS)
+        options = replace(OPTIONS, guard=self._more.guard)
+        started = await rpc.start(self.engine, f"127.0.0.1:{self.grpc}", options)
         yield
         await started.stop(None)
 

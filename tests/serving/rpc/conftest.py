@@ -15,14 +15,14 @@ from serving.rpc.server import Options, start
 from tests.servers import free_port
 
 ROWS = np.array([[1.0, 2, 3], [4, 5, 6]])
-OPTIONS = Options(receive_bytes=1 << 20, send_bytes=1 << 20, stream_ahead=4, collect_rows=100, health_poll_seconds=0.01)
+OPTIONS = Options(receive_bytes=1 << 20, send_bytes=1 << 20, stream_ahead=4, health_poll_seconds=0.01)
 
 
 class Watched(Engine):
     """Knows how many requests are under way in it: a socket tells nobody when one has arrived, or when it has left."""
 
     def __init__(self, lineup: Lineup, limits: Limits | None = None) -> None:
-        super().__init__(lineup, limits)
+        super().__init__(lineup, limits, most_rows=1000)
         self.under_way = self.most_under_way = 0
         self.calls: list[Call] = []
         self._changed = asyncio.Event()

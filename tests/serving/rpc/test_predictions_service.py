@@ -72,12 +72,23 @@ async def test_a_collection_has_a_limit_and_at_least_one_part(stub: PredictionsS
 
     async def parts(count: int) -> AsyncIterator[pb.PredictCollectRequest]:
         for _ in range(count):
-            yield pb.PredictCollectRequest(infer=a_request(table(40)))
+            yield pb.PredictCollectRequest(infer=a_request(table(400)))
 
     for count, status in ((3, StatusCode.RESOURCE_EXHAUSTED), (0, StatusCode.INVALID_ARGUMENT)):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.PredictCollect(parts(count))
         assert refused.value.code() is status
+
+
+async def test_a_request_has_as_many_rows_as_the_server_takes(stub: PredictionsStub, lineup: Lineup) -> None:
+    put(lineup)
+    many = a_request(table(1001))
+    stream = stub.PredictStream(pb.PredictStreamRequest(infer=many))
+
+    for call in (stub.Predict(pb.PredictRequest(infer=many)), stream.read()):
+        with pytest.raises(grpc.aio.AioRpcError, match="1000 rows") as refused:
+            await call
+        assert refused.value.code() is StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_an_error_ends_a_stream_with_its_status(stub: PredictionsStub, lineup: Lineup) -> None:

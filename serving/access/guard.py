@@ -1,0 +1,62 @@
+"""Whether a request may be answered: who asks, may they, and not too often. The same for REST and gRPC."""
+
+from collections.abc import Mapping
+
+from serving.access.keys import Keys
+from serving.access.needs import Need
+from serving.access.rates import Rates
+from serving.access.scopes import Caller
+from serving.access.tokens import Tokens
+from serving.errors import Forbidden, RateExceeded, Unauthenticated
+
+AUTHORIZATION, API_KEY = b"authorization", b"x-api-key"
+"""Also names of gRPC's metadata."""
+_BEARER = b"bearer "
+
+
+class Guard:
+    def __init__(self, keys: Keys | None, tokens: Tokens | None, rates: Rates) -> None:
+        self.keys = keys
+        self._tokens, self._rates = tokens, rates
+
+    def known(self, headers: Mapping[bytes, bytes]) -> Caller | None:
+        """Who asks, where that needs no waiting; None: ask `caller`."""
+        given = credential(headers)
+        if given is None:
+            return None
+        found = self.keys.caller(given) if self.keys is not None else None
+        return found or (self._tokens.remembered(given) if self._tokens is not None else None)
+
+    async def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
+        """Who asks. Unauthenticated; AuthUnreachable."""
+        given = credential(headers)
+        if given is None:
+            raise Unauthenticated("no key was given: send `Authorization: Bearer KEY`, or X-Api-Key")
+        found = self.known(headers)
+        if found is None and self._tokens is not None:
+            found = await self._tokens.caller(given)
+        if found is None:
+            raise Unauthenticated("the key is not known here, or has expired")
+        return found
+
+    def admit(self, caller: Caller, need: Need) -> None:
+        """May this caller do that, now? Forbidden; RateExceeded. What is admitted is counted."""
+        allow(caller, need)
+        if wait := self._rates.wait(caller.name, caller.rate):
+            raise RateExceeded(wait)
+
+
+def credential(headers: Mapping[bytes, bytes]) -> bytes | None:
+    given = headers.get(AUTHORIZATION)
+    if given is not None and given[: len(_BEARER)].lower() == _BEARER:
+        return given[len(_BEARER) :].strip()
+    return headers.get(API_KEY)
+
+
+def allow(caller: Caller, need: Need) -> None:
+    """Forbidden."""
+    if need.scope is None:
+        if need.model and not caller.knows(need.model):
+            raise Forbidden("for that model")
+    elif not caller.may(need.scope, need.model):
+        raise Forbidden(f"for the scope '{need.scope}'" + (" on that model" if need.model else ""))

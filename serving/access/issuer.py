@@ -1,0 +1,70 @@
+"""The public keys of a token issuer: a JSON Web Key Set (RFC 7517), at an address or in a file.
+
+Read when a token names a key that is not known yet, and now and then, so that an issuer may change its keys.
+"""
+
+import asyncio
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jwt
+
+from serving.errors import AuthUnreachable
+
+log = logging.getLogger(__name__)
+
+FETCH_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Patience:
+    fresh_seconds: float = 300
+    """Keys that are older are read again; a key that its issuer took away counts as long."""
+    pause_seconds: float = 5
+    """Between two readings: whoever invents key ids must not make us flood the issuer."""
+
+
+class IssuerKeys:
+    def __init__(self, place: str, patience: Patience = Patience()) -> None:
+        """`place`: https://..., or a file's path."""
+        self._place, self._patience = place, patience
+        self._keys: Mapping[str | None, jwt.PyJWK] = {}
+        self._read_at = self._tried_at = -math.inf
+        self._reading = asyncio.Lock()
+
+    async def key(self, name: str | None) -> jwt.PyJWK | None:
+        """The one that is called so; without a name, the only one. None: the issuer has none such. AuthUnreachable."""
+        if name not in self._keys or time.monotonic() - self._read_at > self._patience.fresh_seconds:
+            async with self._reading:
+                if time.monotonic() - self._tried_at > self._patience.pause_seconds:
+                    await self._read()
+        if not self._keys:
+            raise AuthUnreachable
+        return self._keys.get(name)
+
+    async def _read(self) -> None:
+        self._tried_at = time.monotonic()
+        try:
+            found = await asyncio.to_thread(_fetched, self._place)
+        except (OSError, ValueError, jwt.PyJWTError) as error:
+            log.error("the issuer's keys are not to be read", extra={"reason": f"{type(error).__name__}: {error}"})
+            return
+        self._keys, self._read_at = found, time.monotonic()
+
+
+def _fetched(place: str) -> Mapping[str | None, jwt.PyJWK]:
+    """OSError; ValueError or PyJWTError for what is no set of keys."""
+    if "://" in place:
+        found = jwt.PyJWKClient(place, cache_jwk_set=False, timeout=FETCH_SECONDS).fetch_data()
+    else:
+        found = json.loads(Path(place).read_bytes())
+    if not isinstance(found, dict):
+        raise ValueError("no set of keys")
+    keys = [each for each in jwt.PyJWKSet.from_dict(found).keys if each.public_key_use in (None, "sig")]
+    named: dict[str | None, jwt.PyJWK] = {each.key_id: each for each in keys}
+    return named | ({None: keys[0]} if len(keys) == 1 else {})

@@ -1,0 +1,84 @@
+"""Recognise an API key, by what its file last said.
+
+The file is looked at again and again: a key that is made, rotated or revoked counts within seconds, without a restart.
+"""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.access import key_file, secret
+from serving.access.key_file import KeysUnreadable, Record
+from serving.access.scopes import Caller, grants
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    digest: str
+    expires: float
+    """Seconds since 1970."""
+    caller: Caller
+
+
+class Keys:
+    def __init__(self, path: Path, look_seconds: float = LOOK_SECONDS) -> None:
+        """KeysUnreadable."""
+        self._path, self._look_seconds = path, look_seconds
+        self._seen = _mark(path)
+        self._known = known(key_file.read(path))
+
+    def caller(self, key: bytes) -> Caller | None:
+        """None: there is no such key, or none any more."""
+        name = secret.id_of(key)
+        found = self._known.get(name) if name is not None else None
+        if found is None or not hmac.compare_digest(secret.digest(key), found.digest) or found.expires <= time.time():
+            return None
+        return found.caller
+
+    async def follow(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(self._look_seconds)
+            await asyncio.to_thread(self.look)
+
+    def look(self) -> None:
+        """Read the file if it has changed. One that cannot be read changes nothing, and is told of once."""
+        mark = _mark(self._path)
+        if mark == self._seen:
+            return
+        self._seen = mark
+        try:
+            self._known = known(key_file.read(self._path))
+        except KeysUnreadable as error:
+            log.error("keys not read, the former ones count", extra={"reason": str(error)})
+        else:
+            log.info("keys read", extra={"keys": len(self._known)})
+
+
+def known(records: Iterable[Record]) -> Mapping[str, Known]:
+    return {
+        each.id: Known(
+            each.digest,
+            NEVER if each.expires is None else each.expires.timestamp(),
+            Caller(f"key {each.id}", grants(each.scopes), each.rate),
+        )
+        for each in records
+    }
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    """What tells one content of the file from the next. Through links: Kubernetes changes those."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,98 @@
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from serving.access.issuer import IssuerKeys, Patience
+from serving.errors import AuthUnreachable
+from tests.serving.access.conftest import Issuer
+
+
+class Published(ThreadingHTTPServer):
+    """The issuer's keys over HTTP; counts who asks."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.asked, self.down = path, 0, False
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/jwks.json"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Published
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        body = self.server.path.read_bytes()
+        self.send_response(503 if self.server.down else 200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        pass
+
+
+@pytest.fixture
+def published(issuer: Issuer) -> Iterator[Published]:
+    with Published(issuer.path) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+async def test_keys_are_read_once_and_again_when_one_is_missing(published: Published, issuer: Issuer) -> None:
+    keys = IssuerKeys(published.url, Patience(pause_seconds=0))
+
+    assert await keys.key("one") is not None
+    assert await keys.key("one") is not None
+    assert published.asked == 1
+    issuer.rotate("two")
+    assert await keys.key("two") is not None
+    assert await keys.key("one") is None
+    assert await keys.key(None) is not None, "the only one needs no name"
+
+
+async def test_invented_names_do_not_flood_the_issuer(published: Published) -> None:
+    keys = IssuerKeys(published.url)
+
+    assert [await keys.key(f"invented {number}") for number in range(50)] == [None] * 50
+    assert published.asked == 1
+
+
+async def test_an_issuer_that_is_down_takes_no_known_key_away(published: Published) -> None:
+    keys = IssuerKeys(published.url, Patience(0, 0))
+    assert await keys.key("one") is not None
+
+    published.down = True
+
+    assert await keys.key("one") is not None
+    with pytest.raises(AuthUnreachable):
+        await IssuerKeys(published.url).key("one")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"keys": 3}', '{"keys": [{"kty": "nonsense"}]}'])
+async def test_what_is_no_set_of_keys_is_as_none(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "jwks.json"
+    path.write_text(content)
+
+    with pytest.raises(AuthUnreachable):
+        await IssuerKeys(str(path)).key("one")
+
+
+async def test_keys_that_are_not_for_signatures_are_left_out(issuer: Issuer) -> None:
+    found = json.loads(issuer.path.read_text())
+    found["keys"][0]["use"] = "enc"
+    issuer.path.write_text(json.dumps(found))
+
+    with pytest.raises(AuthUnreachable):
+        await IssuerKeys(str(issuer.path)).key("one")

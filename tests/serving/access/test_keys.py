@@ -1,0 +1,80 @@
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from serving.access import key_file
+from serving.access.keys import Keys
+from serving.access.scopes import Scope
+from tests.servers import eventually
+from tests.serving.access.conftest import MakeKey
+
+
+def test_a_key_is_known_by_itself_alone(key_path: Path, make_key: MakeKey) -> None:
+    key, other = make_key("predict:iris", rate=5), make_key("jobs")
+    keys = Keys(key_path)
+
+    caller = keys.caller(key.encode())
+
+    assert caller is not None
+    assert caller.may(Scope.PREDICT, "iris")
+    assert caller.rate == 5
+    assert key not in repr(caller)
+    name, _, rest = other.rpartition("_")
+    mixed = f"{name}_{key.rpartition('_')[2]}"
+    for wrong in (mixed, key[:-1], key + "x", "", "slipway_", rest):
+        assert keys.caller(wrong.encode()) is None
+
+
+def test_an_expired_key_is_none(key_path: Path, make_key: MakeKey) -> None:
+    key = make_key("predict", expires_in=-1)
+
+    assert Keys(key_path).caller(key.encode()) is None
+
+
+def test_a_key_counts_once_it_is_made_and_until_it_is_revoked(key_path: Path, make_key: MakeKey) -> None:
+    make_key("predict")
+    keys = Keys(key_path)
+
+    key = make_key("jobs")
+    keys.look()
+    assert keys.caller(key.encode()) is not None
+    with key_file.changing(key_path) as records:
+        records.clear()
+    keys.look()
+    assert keys.caller(key.encode()) is None
+
+
+async def test_the_file_is_looked_at_without_being_asked(key_path: Path, make_key: MakeKey) -> None:
+    make_key("predict")
+    keys = Keys(key_path, look_seconds=0.01)
+    following = asyncio.create_task(keys.follow())
+
+    key = make_key("jobs").encode()
+
+    await asyncio.to_thread(eventually, lambda: keys.caller(key) is not None)
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+
+
+def test_a_file_that_was_spoilt_or_lost_changes_nothing_and_is_told_of_once(
+    key_path: Path, make_key: MakeKey, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = make_key("predict")
+    keys = Keys(key_path)
+
+    with caplog.at_level(logging.ERROR, "serving.access.keys"):
+        key_path.write_text("[")
+        keys.look()
+        keys.look()
+        assert len(caplog.records) == 1
+        key_path.unlink()
+        keys.look()
+        keys.look()
+    assert len(caplog.records) == 2
+    assert keys.caller(key.encode()) is not None
+    late = make_key("predict")
+    keys.look()
+    assert keys.caller(late.encode()) is not None
