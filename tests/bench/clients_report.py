@@ -34,12 +34,12 @@ and is slower here than its own loop: it pays where answers are slow. gRPC sends
 still, for neither repeats headers and names of columns; that pays where a program asks all day over one channel, and
 not for one answer, when it sends more.
 
-A job is not quicker, and is not meant to be: it costs a transaction to accept, the worker's look for it, and at least
-the second that the server asks its callers to wait before they look again, so that even a thousand rows, which a
-request answers in milliseconds, come after about a second. What one gets for that: nobody holds a connection, nothing
-is lost when caller, server or worker die, the queue takes what would be too much at once, and the price is paid once
-a job and not once a row. So put rows that take longer than one cares to wait into one job, or a file; jobs of a
-single row are for calls that must not be lost."""
+A job is not quicker, and is not meant to be: it costs a transaction to accept, the worker's look for it and the
+caller's look for its end, about a tenth of a second in all, which a thousand rows in one job share and a thousand
+jobs of a row do not. What one gets for that: nobody holds a connection, nothing is lost when caller, server or worker
+die, the queue takes what would be too much at once, and the price is paid once a job and not once a row. So put rows
+that take longer than one cares to wait into one job, or a file; jobs of a single row are for calls that must not be
+lost."""
 
 
 @dataclass(frozen=True)
