@@ -9,6 +9,8 @@ import pytest
 from tests.e2e.conftest import Hosted
 from tests.e2e.driver import Platform
 
+pytestmark = pytest.mark.slow
+
 ROWS = 240
 PLANS = {"basic": 20.0, "family": 60.0, "premium": 140.0}
 """Text targets, and what their customers spend on average."""
@@ -96,7 +98,6 @@ def test_a_column_that_was_dropped_may_be_sent_or_not(served: Platform) -> None:
     assert served.predict(with_id) == served.predict(a_row())
 
 
-@pytest.mark.slow
 def test_a_regression_needs_no_more(hosted: Hosted) -> None:
     frame = customers().drop(columns="plan").dropna(subset=["monthly spend"])
     with hosted("own-regression") as platform:

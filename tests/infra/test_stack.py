@@ -137,6 +137,7 @@ def test_up_heals_a_wiped_state_folder(house: House) -> None:
     assert house.run("status", "s3", "serving").returncode == 0
 
 
+@pytest.mark.slow
 def test_up_heals_a_wiped_mlflow_database(house: House) -> None:
     url = f"http://127.0.0.1:{house.port('MLFLOW_PORT')}/api/2.0/mlflow/experiments/create"
     house.run("up", "mlflow")

@@ -48,6 +48,7 @@ def test_mlflow_run_trains_with_the_parameters_it_is_given(tiny: Workspace, clie
     assert project.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_plain_mlflow_run_takes_the_whole_path(tiny: Workspace, client: MlflowClient) -> None:
     tiny.set({"train.seed": 11})
 
@@ -91,6 +92,7 @@ def test_a_lost_cache_and_lost_outputs_come_back_from_the_remote_without_a_train
     assert (tiny.folder / "models/runs.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_a_fresh_clone_takes_the_models_from_the_remote(tiny: Workspace, tmp_path: Path) -> None:
     tiny.run("pipelines")
     tiny.git("commit", "--quiet", "--all", "--allow-empty", "--message", "what is on the remote")

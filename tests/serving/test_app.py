@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.fakes import Relay
 from tests.servers import Server, Stack, eventually, free_port
@@ -54,6 +55,7 @@ def test_it_waits_for_a_production_version_and_then_follows_stage_and_alias(
         eventually(answering(http, one), seconds=3)
 
 
+@pytest.mark.slow
 def test_swaps_under_load_fail_no_request_and_every_answer_is_its_versions(
     process: Process, registrar: Registrar
 ) -> None:

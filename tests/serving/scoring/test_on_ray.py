@@ -16,6 +16,8 @@ from tests.serving.scoring.commands import score, stopped
 from tests.serving.scoring.files import a_table, comma_separated, left_beside, parquet
 from tests.serving.scoring.meetings import post_a_meeting
 
+pytestmark = pytest.mark.slow
+
 ROWS = 2_000
 WORDS = ("--model", "iris", "--keys", "id,size", "--chunk-rows", "50")
 
@@ -49,7 +51,6 @@ def test_the_output_is_the_local_engines(address: str, env: Mapping[str, str], t
     assert left_beside(tmp_path / "ray.parquet") == []
 
 
-@pytest.mark.slow
 def test_a_version_without_a_twin_runs_in_hosts_of_both_nodes(
     address: str, env: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -66,7 +67,6 @@ def test_a_version_without_a_twin_runs_in_hosts_of_both_nodes(
     assert pq.read_table(tmp_path / "out.parquet").column(0).to_pylist() == [row * 1.5 for row in range(ROWS)]
 
 
-@pytest.mark.slow
 def test_nodes_that_know_nothing_of_s3_read_a_file_there(
     address: str, stack: Stack, env: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -85,7 +85,6 @@ def test_nodes_that_know_nothing_of_s3_read_a_file_there(
         assert pq.read_table(file).column("y").to_pylist() == [row * 1.5 for row in range(ROWS)]
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_is_gone_on_with_by_either_engine(
     address: str, env: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -122,7 +121,6 @@ def test_of_two_bad_rows_the_first_is_named_and_nothing_is_left(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["rows.csv", "store"]
 
 
-@pytest.mark.slow
 def test_without_an_address_ray_is_started_here_and_ended_again(offline: Mapping[str, str], tmp_path: Path) -> None:
     parquet(tmp_path / "rows.parquet", a_table(ROWS))
     # Short, as it is where nobody has set it: a socket's path may not be long.
