@@ -66,7 +66,7 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
     header, most_rows = settings.candidate.key_header, settings.limits.rows
     engine = Engine(lineup, _limits(settings.batching), Counts(counted), key_header=header, most_rows=most_rows)
     following = Following(counted)
-    opening = Opening(settings.jobs) if settings.jobs.database is not None else None
+    opening = Opening(settings.jobs, settings.models) if settings.jobs.database is not None else None
     guard = guard_of(settings.auth, settings.limits, counted.parent if counted is not None else None)
     reporter = Reporter(engine, following, hosts.parent, opening.gauges if opening else tuple)
     loading = _loading(settings, hosts, following)

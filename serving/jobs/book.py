@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from serving.errors import JobConflict, JobsFull, KeyReused, UnknownJob
 from serving.jobs import rows
-from serving.jobs.job import OPEN, RETRIED, Figures, Order, Result, Status, Terms, Wanted, workflow_id
-from serving.jobs.schema import TOLD, WORK, Database, ended, jobs, now_ms, workers
+from serving.jobs.job import OPEN, RETRIED, Order, Result, Status, Terms, Wanted, workflow_id
+from serving.jobs.schema import WORK, Database
+from serving.jobs.tables import TOLD, jobs, now_ms
 
 
 class Book:
@@ -117,32 +118,6 @@ class Book:
         if row is None:
             raise JobConflict(f"only a job that has ended without success is tried again; this one is {status.state}")
         return status
-
-    def figures(self) -> list[Figures]:
-        """Of every model that ever had a job."""
-        waiting = sa.select(jobs.c.model, jobs.c.state, sa.func.count(), sa.func.min(jobs.c.queued_ms))
-        with self._database.reading() as connection:
-            now = connection.execute(waiting.where(jobs.c.state.in_(OPEN)).group_by(jobs.c.model, jobs.c.state)).all()
-            past = connection.execute(sa.select(ended)).all()
-        counts = {(model, state): (count, oldest) for model, state, count, oldest in now}
-        return [
-            Figures(
-                model,
-                counts.get((model, "queued"), (0, None))[0],
-                counts.get((model, "running"), (0, None))[0],
-                counts.get((model, "queued"), (0, None))[1],
-                {row.state: row.jobs for row in past if row.model == model},
-                sum(row.rows for row in past if row.model == model),
-            )
-            for model in sorted({model for model, _ in counts} | {row.model for row in past})
-        ]
-
-    def workers(self, silent_seconds: float) -> int:
-        """Those heard of since."""
-        since = now_ms() - int(1000 * silent_seconds)
-        with self._database.reading() as connection:
-            counted = sa.select(sa.func.count()).select_from(workers).where(workers.c.seen_ms >= since)
-            return int(connection.execute(counted).scalar_one())
 
     def _status(self, connection: sa.Connection, row: Any) -> Status:
         return rows.status(row, _position(connection, row), self._terms)

@@ -6,7 +6,7 @@
       ├───────────┴──────> cancelled   by the caller
       └───────────┴──────> expired     not ended in time
 
-What has ended badly can be queued again. Every way into a state is one conditional UPDATE in `schema.py`, so that a job
+What has ended badly can be queued again. Every way into a state is one conditional UPDATE (`tables.py`), so that a job
 ends once, whoever works at it.
 """
 

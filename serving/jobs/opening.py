@@ -1,7 +1,11 @@
-"""Open the desk when it is first asked for: most workers of a server never are, and what keeps jobs is not light."""
+"""Open the desk when it is first asked for: most workers of a server never are, and what keeps jobs is not light.
+
+To count jobs is lighter, and every worker that Prometheus asks does it.
+"""
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from serving.errors import JobsUnreachable
@@ -14,6 +18,7 @@ from serving.settings import Jobs as Settings
 
 if TYPE_CHECKING:
     from serving.jobs.schema import Database
+    from serving.jobs.tables import Tables
 
 FRESH_SECONDS = 1.0
 """How old what is told of jobs may be: several may ask at once, and each answer reads the table."""
@@ -22,11 +27,12 @@ SILENT_SECONDS = 10.0
 
 
 class Opening:
-    def __init__(self, settings: Settings) -> None:
-        """With a database."""
-        self._settings = settings
-        self._lock = threading.Lock()
+    def __init__(self, settings: Settings, models: Sequence[str] = ()) -> None:
+        """With a database. `models`: those that are told of from the beginning, before they have a job."""
+        self._settings, self._models = settings, models
+        self._lock, self._counting = threading.Lock(), threading.Lock()
         self._desk: Desk | None = None
+        self._tables: Tables | None = None
         self._told: tuple[float, list[Gauge]] = (-FRESH_SECONDS, [])
 
     def desk(self) -> Desk:
@@ -40,18 +46,27 @@ class Opening:
             return self._desk
 
     def gauges(self) -> list[Gauge]:
-        """Blocks."""
-        asked, told = self._told
-        now = time.monotonic()
-        if now - asked < FRESH_SECONDS:
-            return told
+        """Blocks. Opens no desk: whoever only counts jobs has no use for what keeps them."""
+        with self._counting:
+            asked, told = self._told
+            now = time.monotonic()
+            if now - asked < FRESH_SECONDS:
+                return told
+            self._told = now, self._counted()
+            return self._told[1]
+
+    def _counted(self) -> list[Gauge]:
+        from serving.jobs import counting
+        from serving.jobs.tables import Tables
+
         try:
-            found = self.desk().book
-            told = gauges.of(found.figures(), found.workers(SILENT_SECONDS), time.time())
+            if self._tables is None:
+                self._tables = Tables(_address(self._settings))
+            figures = counting.figures(self._tables)
+            workers = counting.heard_of(self._tables, SILENT_SECONDS)
         except JobsUnreachable:
-            told = gauges.unreached()
-        self._told = now, told
-        return told
+            return gauges.unreached()
+        return gauges.of(figures, workers, time.time(), self._models)
 
     def _rules(self) -> Rules:
         given = self._settings
@@ -62,8 +77,12 @@ def database(settings: Settings) -> "Database":
     """JobsUnreachable."""
     from serving.jobs.schema import Database
 
+    return Database(_address(settings))
+
+
+def _address(settings: Settings) -> str:
     assert settings.database is not None  # noqa: S101 - whoever calls has looked
-    return Database(settings.database.get_secret_value())
+    return settings.database.get_secret_value()
 
 
 def terms(settings: Settings) -> Terms:

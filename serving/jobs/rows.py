@@ -5,7 +5,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from serving.jobs.job import Body, Files, Inline, Order, Outcome, Result, Status, Stored, Terms
-from serving.jobs.schema import now_ms
+from serving.jobs.tables import now_ms
 from serving.protocol import Version
 
 

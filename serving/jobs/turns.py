@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from serving.jobs import rows
 from serving.jobs.job import OPEN, Order, Outcome, Status, Terms, workflow_id
-from serving.jobs.schema import TOLD, Database, at, callback_id, jobs, now_ms, workers
+from serving.jobs.schema import Database, callback_id
+from serving.jobs.tables import TOLD, at, jobs, now_ms, workers
 
 _EXPIRED = Outcome("expired", code="expired", reason="it had not ended in time (SERVING_JOBS__EXPIRE_SECONDS)")
 

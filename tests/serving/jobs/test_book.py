@@ -5,7 +5,7 @@ import pytest
 
 from serving.errors import JobConflict, JobsFull, JobsUnreachable, KeyReused, UnknownJob
 from serving.jobs.book import Book
-from serving.jobs.job import Figures, Inline, Outcome, State, Terms, Wanted
+from serving.jobs.job import Inline, Outcome, State, Terms, Wanted
 from serving.jobs.schema import Database
 from serving.jobs.turns import Turns
 from tests.serving.jobs.orders import accepted, an_order
@@ -178,18 +178,6 @@ def test_jobs_are_listed_by_state_and_version(book: Book, turns: Turns) -> None:
     assert listed(Wanted(state="queued")) == [other.id]
     assert listed(Wanted(version=9)) == [done.id]
     assert listed(Wanted(state="dead")) == []
-
-
-def test_figures_count_what_is_open_and_what_has_ended(fresh: Database) -> None:
-    book, turns = Book(fresh), Turns(fresh)
-    for outcome in (DONE, DONE, Outcome("dead")):
-        ended(turns, accepted(book, "counted").id, outcome)
-    running, waiting = accepted(book, "counted"), accepted(book, "counted")
-    turns.begin(running.id, 1)
-
-    (figures,) = book.figures()
-
-    assert figures == Figures("counted", 1, 1, waiting.accepted_ms, {"succeeded": 2, "dead": 1}, rows=2)
 
 
 def test_a_database_that_is_away_is_told_apart() -> None:

@@ -1,3 +1,4 @@
+from serving.jobs import counting
 from serving.jobs.book import Book
 from serving.jobs.job import Files, Inline, Outcome, Stored, Terms, Wanted
 from serving.jobs.schema import Database
@@ -35,7 +36,7 @@ def test_each_beginning_is_counted(book: Book, turns: Turns) -> None:
     assert starts == [1, 2, 3]
 
 
-def test_a_job_ends_once_whoever_works_at_it(book: Book, turns: Turns) -> None:
+def test_a_job_ends_once_whoever_works_at_it(database: Database, book: Book, turns: Turns) -> None:
     job = accepted(book, "once", callback="https://example.org/")
     for _ in range(2):
         turns.begin(job.id, 1)
@@ -43,7 +44,7 @@ def test_a_job_ends_once_whoever_works_at_it(book: Book, turns: Turns) -> None:
     assert turns.end(job.id, 1, DONE)
     assert not turns.end(job.id, 1, Outcome("dead", reason="too late"))
     assert book.status("once", job.id).state == "succeeded"
-    assert [each.ended for each in book.figures() if each.model == "once"] == [{"succeeded": 1}]
+    assert [each.ended for each in counting.figures(database) if each.model == "once"] == [{"succeeded": 1}]
 
 
 def test_who_is_to_be_told_is_known_until_it_was(book: Book, turns: Turns) -> None:
@@ -93,23 +94,14 @@ def test_what_ended_long_ago_is_forgotten_with_what_is_ours_of_it(fresh: Databas
     assert turns.forget().tries == ()
 
 
-def test_who_was_heard_of_is_a_worker(fresh: Database) -> None:
-    book, turns = Book(fresh), Turns(fresh)
-    for name in ("a", "b", "a"):
-        turns.beat(name)
-
-    assert book.workers(10) == 2
-    assert book.workers(-10) == 0
-
-
 def test_nothing_is_taken_over_while_everybody_is_heard_of(fresh: Database) -> None:
     turns = Turns(fresh)
     turns.beat("a")
 
     assert turns.adopt(60) == 0
-    assert Book(fresh).workers(10) == 1
+    assert counting.heard_of(fresh, 10) == 1
     assert turns.adopt(-10) == 0
-    assert Book(fresh).workers(10) == 0
+    assert counting.heard_of(fresh, 10) == 0
 
 
 def test_progress_is_seen(book: Book, turns: Turns) -> None:
@@ -129,6 +121,6 @@ def test_who_leaves_is_not_waited_for(fresh: Database) -> None:
 
     turns.leave("a")
 
-    assert Book(fresh).workers(60) == 1
+    assert counting.heard_of(fresh, 60) == 1
     turns.beat("a")
-    assert Book(fresh).workers(60) == 2
+    assert counting.heard_of(fresh, 60) == 2

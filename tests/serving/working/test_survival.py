@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from serving.jobs import counting
 from serving.jobs.book import Book
 from serving.jobs.job import Inline, Wanted
 from serving.jobs.schema import Database
@@ -90,8 +91,8 @@ def all_jobs(book: Book) -> list[Any]:
             return found
 
 
-def open_jobs(book: Book) -> int:
-    return sum(each.queued + each.running for each in book.figures())
+def open_jobs(database: Database) -> int:
+    return sum(each.queued + each.running for each in counting.figures(database))
 
 
 def test_each_of_1000_jobs_ends_once_while_workers_are_killed_100_times(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_each_of_1000_jobs_ends_once_while_workers_are_killed_100_times(tmp_path
             # Work for as long as there are kills to come.
             while kills() < KILLS:
                 submit(http, *map(float, range(5000)))
-            eventually(lambda: not open_jobs(book), seconds=300)
+            eventually(lambda: not open_jobs(database), seconds=300)
             eventually(
                 lambda: len({message.headers["webhook-id"] for message in listener.messages}) == JOBS, seconds=300
             )
@@ -122,7 +123,7 @@ def test_each_of_1000_jobs_ends_once_while_workers_are_killed_100_times(tmp_path
             assert json.loads(result.content)["predictions"] == [float(number + each) for each in range(500)]
         told = [json.loads(message.body) for message in listener.messages]
         assert {(each["id"], each["state"]) for each in told} == {(job["id"], "succeeded") for job in jobs}
-        (figures,) = book.figures()
+        (figures,) = counting.figures(database)
         assert figures.ended == {"succeeded": len(statuses)}
         # Else nothing was killed that had a job.
         assert sum(each.starts for each in statuses.values()) > len(statuses)
@@ -143,12 +144,12 @@ def test_10000_queued_jobs_survive_a_restart_of_everything(tmp_path: Path) -> No
 
         database = Database(built.env["SERVING_JOBS__DATABASE"])
         book = Book(database)
-        assert open_jobs(book) > MANY / 2
+        assert open_jobs(database) > MANY / 2
         with built.serving() as http, built.workers():
-            eventually(lambda: not open_jobs(book), seconds=900, every=1)
+            eventually(lambda: not open_jobs(database), seconds=900, every=1)
             for number, job in list(enumerate(jobs))[:: MANY // 200]:
                 assert http.get(f"{job['href']}/result").json() == {"predictions": [float(number)]}
-        (figures,) = book.figures()
+        (figures,) = counting.figures(database)
         assert figures.ended == {"succeeded": MANY}
         assert {each.id for each in all_jobs(book)} == {job["id"] for job in jobs}
         database.close()
