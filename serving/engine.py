@@ -131,6 +131,11 @@ class Engine:
         """Where to count what is asked of `served`; None: of no version."""
         return self.counts.nobody if served is None else self.counts.of(served.version.name, served.version.number)
 
+    @property
+    def waiting_limit(self) -> int:
+        """Rows that may wait for one model."""
+        return self._limits.waiting_rows
+
     def waiting(self) -> Mapping[str, int]:
         """How many rows wait for each model, and bodies that MLflow itself is to read."""
         found: Counter[str] = Counter()

@@ -17,12 +17,14 @@ from serving.metrics.declared import (
     COMPARED,
     LINEUP,
     QUEUE,
+    QUEUE_LIMIT,
     STALE,
     TRIED,
     TRIED_ERRORS,
     TRIED_P99,
 )
 from serving.metrics.following import Following
+from serving.metrics.gpus import Gpus
 from serving.metrics.now import Gauge, Now
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Reporter:
         block.
         """
         self.trials = trials
-        self._jobs = jobs
+        self._jobs, self._gpus = jobs, Gpus()
         self._engine, self._following = engine, following or Following()
         self._folder = engine.counts.folder
         self._telling = threading.Lock()
@@ -67,9 +69,13 @@ class Reporter:
     def _text(self, said: Now, accept: str) -> tuple[bytes, str]:
         if self._folder is None:
             found = [*self._engine.counts.blocks(), *self._following.blocks()]
-            return exposition.text(merged.of_one(found, [*said.gauges, *self._jobs()]), accept)
+            return exposition.text(merged.of_one(found, [*said.gauges, *self._shared()]), accept)
         self._tell(said)
-        return exposition.text(merged.of_all(self._folder.parent, self._jobs()), accept)
+        return exposition.text(merged.of_all(self._folder.parent, self._shared()), accept)
+
+    def _shared(self) -> list[Gauge]:
+        """What is no process's own."""
+        return [*self._jobs(), *self._gpus.gauges()]
 
     def _tell(self, said: Now) -> None:
         with self._telling:  # in several threads, when several ask
@@ -88,6 +94,7 @@ class Reporter:
             yield ANSWERING.name, (name,), float(standing.served is not None)
             yield STALE.name, (name,), float(not standing.reaches_registry)
             yield QUEUE.name, (name,), waiting.get(name, 0)
+            yield QUEUE_LIMIT.name, (name,), self._engine.waiting_limit
             for slot, served in in_slots(standing):
                 yield LINEUP.name, (name, slot, str(served.version.number)), 1
             if standing.candidate is not None:

@@ -151,6 +151,9 @@ LINEUP = Computed(
 )
 ANSWERING = Computed("slipway_answering_workers", "gauge", "In how many workers does the model answer?", ("model",))
 QUEUE = Computed("slipway_queue_rows", "gauge", "How many rows wait for the model?", ("model",))
+QUEUE_LIMIT = Computed(
+    "slipway_queue_limit_rows", "gauge", "How many rows may wait for it, until callers are refused?", ("model",)
+)
 STALE = Computed(
     "slipway_stale",
     "gauge",
@@ -192,6 +195,17 @@ CPU = Computed("slipway_process_cpu_seconds_total", "counter", "Which process us
 MEMORY = Computed(
     "slipway_process_resident_memory_bytes", "gauge", "Which process uses the memory?", ("kind", "process")
 )
+MEMORY_LIMIT = Computed(
+    "slipway_memory_limit_bytes", "gauge", "How much memory is there for all of them, the container's or the machine's?"
+)
+GPU_MEMORY = Computed("slipway_gpu_memory_bytes", "gauge", "How much memory has each GPU?", ("device",))
+GPU_MEMORY_USED = Computed(
+    "slipway_gpu_memory_used_bytes", "gauge", "How much of it is used, by whomever?", ("device",)
+)
+GPU_BUSY = Computed(
+    "slipway_gpu_utilization_ratio", "gauge", "In which share of the last moment did each GPU compute?", ("device",)
+)
+OF_GPUS = (GPU_MEMORY, GPU_MEMORY_USED, GPU_BUSY)
 BUILD = Computed("slipway_build_info", "gauge", "Which Slipway is this?", ("release",), merge="max")
 
 JOBS = Computed("slipway_jobs", "gauge", "How many jobs are queued or running?", ("model", "state"))
@@ -207,9 +221,10 @@ OF_JOBS = (JOBS, JOBS_OLDEST, JOBS_ENDED, JOBS_ROWS, JOB_WORKERS, JOBS_REACHABLE
 """Of the database and so of all servers on it: every one of them tells the same."""
 
 OF_WORKERS = {
-    each.name: each for each in (LINEUP, ANSWERING, QUEUE, STALE, CANDIDATE, TRIED, TRIED_ERRORS, TRIED_P99, COMPARED)
+    each.name: each
+    for each in (LINEUP, ANSWERING, QUEUE, QUEUE_LIMIT, STALE, CANDIDATE, TRIED, TRIED_ERRORS, TRIED_P99, COMPARED)
 }
-COMPUTED = (*OF_WORKERS.values(), *OF_JOBS, AGE, RUNNING, CPU, MEMORY, BUILD)
+COMPUTED = (*OF_WORKERS.values(), *OF_JOBS, AGE, RUNNING, CPU, MEMORY, MEMORY_LIMIT, *OF_GPUS, BUILD)
 
 
 def listed() -> dict[str, tuple[Kind, tuple[str, ...], str]]:

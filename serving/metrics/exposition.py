@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from serving import __version__
-from serving.metrics.declared import BUILD, COMPUTED, GROUPS
+from serving.metrics.declared import ANSWERS, BUILD, COMPUTED, GROUPS
 from serving.metrics.merged import Doubles, Labels, Merged
 from serving.metrics.shapes import Group, Metric
 
@@ -44,14 +44,15 @@ class _Collected(Collector):
             yield family
 
     def _series(self, group: Group, metric: Metric) -> Series:
-        """Those that count something; of what has no labels of its own also a 0, so that it is seen to be there."""
+        """From 0 on, for Prometheus sees no increase in a series that begins at 1; of answers, which have some thousand
+        series, only those that count something, and what has no labels of its own."""
         start = group.starts[metric.name]
         for (name, labels), values in sorted(self._merged.blocks.items(), key=lambda item: item[0]):
             if name != group.name:
                 continue
             of_metric = values[start : start + metric.size].reshape(-1, metric.width)
             for inner, numbers in zip(metric.series(), of_metric, strict=True):
-                if numbers.any() or not metric.axes:
+                if numbers.any() or group is not ANSWERS or not metric.axes:
                     yield labels + inner, numbers
 
 

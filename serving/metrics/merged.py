@@ -18,6 +18,7 @@ from serving.metrics.declared import (
     FOLLOWING,
     GROUPS,
     MEMORY,
+    MEMORY_LIMIT,
     OF_WORKERS,
     PROCESSES,
     RUNNING,
@@ -110,6 +111,7 @@ def _ages(found: Iterable[Found]) -> Iterator[Gauge]:
 
 
 def _used(living: Iterable[Process]) -> Iterator[Gauge]:
+    yield MEMORY_LIMIT.name, (), usage.memory_limit()
     for each in living:
         yield from _one(each.kind, each.name, each.used)
         if each.kind == FORK_SERVER and (hosts := usage.of_hosts(each.now.pid, each.now.hosts)):

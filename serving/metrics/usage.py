@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 TRIES = 3
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Of a container, as it sees them: cgroup's version 2, and 1. `max`, or an absurd number, where there is none."""
 
 
 @dataclass(frozen=True)
@@ -44,3 +47,12 @@ def of_hosts(fork_server: int, hosts: Iterable[int]) -> Usage | None:
             cpu = sum(each.cpu_seconds + each.children_cpu_seconds for each in running)
             return Usage(cpu + parent.children_cpu_seconds, 0, sum(each.resident_bytes for each in running))
     return None  # each time one had ended meanwhile, and was in one sum or in both: rather no number than a wrong one
+
+
+def memory_limit(limits: Iterable[Path] = _LIMITS) -> int:
+    """Bytes that all processes here may have: a container's limit, or all there are."""
+    found = [os.sysconf("SC_PHYS_PAGES") * _PAGE]
+    for each in limits:
+        with suppress(OSError, ValueError):
+            found.append(int(each.read_text()))
+    return min(found)

@@ -4,13 +4,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from serving.jobs import gauges
 from serving.jobs.job import Figures
-from serving.metrics import exposition, merged, now
+from serving.metrics import exposition, merged, now, usage
 from serving.metrics.answers import Counts
-from serving.metrics.declared import BUILD, Route, listed
+from serving.metrics.declared import BUILD, OF_GPUS, Route, listed
 from serving.metrics.following import Following
 from serving.metrics.now import Now
 from serving.metrics.processes import Hosts, Programs
@@ -158,7 +159,10 @@ def test_every_metric_is_there_with_its_labels_and_no_other(tmp_path: Path, acce
             (f"slipway_candidate_{what}", ("iris", "8", "candidate"), 1)
             for what in ("requests", "errors", "p99_seconds")
         ),
-        *((name, ("iris",), 1) for name in ("slipway_answering_workers", "slipway_queue_rows", "slipway_stale")),
+        *(
+            (f"slipway_{what}", ("iris",), 1)
+            for what in ("answering_workers", "queue_rows", "queue_limit_rows", "stale")
+        ),
     )
     lives(tmp_path, "fork server")
     Hosts(tmp_path / "fork-server").died()
@@ -169,7 +173,8 @@ def test_every_metric_is_there_with_its_labels_and_no_other(tmp_path: Path, acce
     following.swapped("iris", "candidate", seconds=0)
 
     jobs = gauges.of([Figures("iris", 1, 0, None, {"dead": 1}, 0)], 1, 0)
-    families = shown(tmp_path, accept, jobs).families
+    gpus = [(each.name, ("0",), 1.0) for each in OF_GPUS]
+    families = shown(tmp_path, accept, [*jobs, *gpus]).families
 
     found = {}
     for family in families.values():
@@ -177,6 +182,29 @@ def test_every_metric_is_there_with_its_labels_and_no_other(tmp_path: Path, acce
         found[f"{family.name}_total" if family.type == "counter" else family.name] = (family.type, labels)
     assert found == {name: (kind, set(labels)) for name, (kind, labels, _) in listed().items()}
     assert BUILD.name in found
+
+
+def test_what_is_counted_is_there_from_0_on(tmp_path: Path) -> None:
+    """Prometheus sees no increase in a series that begins at 1."""
+    Following(tmp_path / "syncer").began("iris")
+
+    seen = shown(tmp_path)
+
+    assert [*seen.series("slipway_refusals_total")] == [
+        ({"model": "iris", "by": "syncer"}, 0),
+        ({"model": "iris", "by": "worker"}, 0),
+    ]
+
+
+def test_the_memory_there_is_is_the_machines_or_less(tmp_path: Path) -> None:
+    lives(tmp_path, "worker 1")
+    machine, unlimited, small = psutil.virtual_memory().total, tmp_path / "max", tmp_path / "small"
+    unlimited.write_text("max\n")
+    small.write_text("1048576\n")
+
+    assert 0 < shown(tmp_path).value("slipway_memory_limit_bytes") <= machine
+    assert usage.memory_limit([tmp_path / "none", unlimited]) == machine
+    assert usage.memory_limit([unlimited, small]) == 1 << 20
 
 
 def test_accept_decides_the_format(tmp_path: Path) -> None:

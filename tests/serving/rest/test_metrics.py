@@ -119,6 +119,7 @@ async def test_what_waits_and_what_is_joined_is_seen(lineup: Lineup) -> None:
     engine.close()
     assert refused.status_code == 503
     assert (during.value("slipway_queue_rows", model="iris"), after.value("slipway_queue_rows", model="iris")) == (4, 0)
+    assert during.value("slipway_queue_limit_rows", model="iris") == 4
     assert counted(after) == {("iris", "7", "invocations", "ok"): 5, ("iris", "7", "invocations", "queue-full"): 1}
     assert (after.value("slipway_batch_requests_count"), after.value("slipway_batch_requests_sum")) == (2, 5)
     assert after.value("slipway_batch_requests_bucket", le="1.0") == 1
