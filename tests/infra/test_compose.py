@@ -22,7 +22,8 @@ BAKED = ROOT / "infra" / "docker" / "baked.Dockerfile"
 """Not of the stack: what `make image-baked` lays on top of serving's image; test_baked.py."""
 DOCKERFILES = sorted(set((ROOT / "infra" / "docker").glob("*.Dockerfile")) - {BAKED})
 GATE = "no-placeholders"
-BY_HAND = {name for name, service in SERVICES.items() if "profiles" in service}
+BY_HAND = {name for name, service in SERVICES.items() if service.get("profiles") == ["pipelines"]}
+MONITORING = {name for name, service in SERVICES.items() if service.get("profiles") == ["monitoring"]}
 EXACT_TAG = re.compile(r"(?P<name>[a-z0-9./-]+):(?P<tag>[\w.-]*\d[\w.-]*)(@sha256:[0-9a-f]{64})?")
 OPTIONAL = {"SERVING_WEBHOOK_SECRET", "SERVING_JOBS__CALLBACK_SECRET"}
 SECRET = re.compile(r".*(_KEY|_PASSWORD|_SECRET|_TOKEN)")
@@ -125,7 +126,7 @@ def test_secrets_come_from_the_environment_and_have_no_default(service: str) -> 
 def test_ports_are_published_on_this_machine_only_and_can_be_changed() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
-    assert set(ports) == {"s3", "mlflow", "serving"}
+    assert set(ports) == {"s3", "mlflow", "serving", "prometheus", "grafana"}
     for port in chain.from_iterable(ports.values()):
         assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z0-9_]+_PORT:\?[^}]+\}:\d+", port)
 
@@ -163,19 +164,31 @@ def test_the_private_key_stays_on_the_host() -> None:
     key = Path(str(dotenv_values(ROOT / ".env.example")["SLIPWAY_SIGNING_KEY"]))
 
     assert [each for each in told if "SIGNING" in each] == []
-    assert {volume.partition(":")[0] for volume in mounted} <= set(COMPOSE["volumes"])
+    folders = {volume.partition(":")[0] for volume in mounted} - set(COMPOSE["volumes"])
+    assert all(folder.startswith("./infra/monitoring/") for folder in folders)
     assert [each for each in let_in for above in (key, *key.parents) if fnmatch(str(above), each)] == []
 
 
 def test_what_is_written_is_in_a_named_volume() -> None:
+    """Folders of ours are there to be read."""
     mounted = [
-        volume.partition(":")
-        for name in SERVICES
-        if name not in BY_HAND
-        for volume in SERVICES[name].get("volumes", [])
+        volume.split(":") for name in SERVICES if name not in BY_HAND for volume in SERVICES[name].get("volumes", [])
     ]
+    ours = [volume for volume in mounted if volume[0].startswith("./")]
 
-    assert {volume for volume, _, _ in mounted} == set(COMPOSE["volumes"])
+    assert {volume[0] for volume in mounted if volume not in ours} == set(COMPOSE["volumes"])
+    assert all(volume[2:] == ["ro"] for volume in ours)
+    assert [volume[0] for volume in ours if not (ROOT / volume[0]).exists()] == []
+
+
+def test_who_watches_is_started_only_when_asked_for_and_may_do_nothing() -> None:
+    assert {"prometheus", "grafana"} == MONITORING
+    for service in (SERVICES[name] for name in MONITORING):
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    # Or it would lose, at a start, the plugin that its dashboards need: there is no writing over what came with it.
+    assert variables("grafana")["GF_PLUGINS_PREINSTALL_DISABLED"] == "true"
+    assert variables("grafana")["GF_PLUGINS_PREINSTALL_AUTO_UPDATE"] == "false"
 
 
 def test_every_dockerfile_is_used() -> None:

@@ -44,6 +44,13 @@ def test_placeholders_are_refused_in_one_line_that_names_them() -> None:
     assert refused.stderr.count("\n") == 1
 
 
+def test_grafanas_password_is_one_of_them() -> None:
+    refused = run("placeholders", {"SLIPWAY_ENV": "production", "GRAFANA_ADMIN_PASSWORD": "change-me-grafana"})
+
+    assert refused.returncode == 1
+    assert "GRAFANA_ADMIN_PASSWORD still begins with change-me" in refused.stderr
+
+
 @pytest.mark.parametrize(("place", "secret"), [("local", "change-me-s3"), ("production", "a-secret-of-ones-own")])
 def test_placeholders_pass_at_home_and_secrets_everywhere(place: str, secret: str) -> None:
     passed = run("placeholders", {"SLIPWAY_ENV": place, "AWS_SECRET_ACCESS_KEY": secret, "POSTGRES_PASSWORD": secret})
