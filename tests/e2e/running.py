@@ -72,8 +72,13 @@ class Running:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str], folder: Path, *models: str, **names: str) -> Iterator[Running]:
-    """Two workers for `models`, whatever the registry of `environment` says of them; `names` are more environment."""
+def serving(
+    environment: Mapping[str, str], folder: Path, *models: str, ready: str = "/v2/health/ready", **names: str
+) -> Iterator[Running]:
+    """Two workers for `models`, whatever the registry of `environment` says of them; `names` are more environment.
+
+    Enters the block once the path `ready` is answered well.
+    """
     port, grpc_port = free_port(), free_port()
     env = {
         **environment,
@@ -91,7 +96,7 @@ def serving(environment: Mapping[str, str], folder: Path, *models: str, **names:
     with server("serving", command, port=port, env=env, folder=folder, ready="/ping") as started:
         running = Running(started, grpc_port)
         running.workers()
-        eventually(lambda: started.finds("/v2/health/ready"), seconds=120)
+        eventually(lambda: started.finds(ready), seconds=120)
         yield running
 
 
