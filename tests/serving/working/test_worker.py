@@ -11,6 +11,7 @@ import pytest
 
 from tests.servers import ROOT, Server, eventually
 from tests.serving.jobs.listening import listening
+from tests.serving.samples import read
 from tests.serving.twins import post
 from tests.serving.working.house import MODEL, House, ended, house, rows, submit, workers_of
 
@@ -190,16 +191,14 @@ def test_jobs_are_metrics(http: httpx.Client) -> None:
     ended(http, submit(http, 1.0))
 
     def look() -> bool:
-        text = http.get("/metrics").text
-        return (
-            "slipway_job_workers 2.0" in text
-            and f'slipway_jobs_ended_total{{model="{MODEL}",state="succeeded"}}' in text
-        )
+        now = read(http.get("/metrics").text)
+        succeeded = now.value("slipway_jobs_ended_total", model=MODEL, state="succeeded")
+        return now.value("slipway_job_workers") == 2 and succeeded > 0
 
     assert eventually(look)
-    text = http.get("/metrics").text
-    assert "slipway_jobs_reachable 1.0" in text
-    assert f'slipway_jobs{{model="{MODEL}",state="queued"}}' in text
+    now = read(http.get("/metrics").text)
+    assert now.value("slipway_jobs_reachable") == 1
+    assert [labels for labels, _ in now.series("slipway_jobs", model=MODEL, state="queued")]
 
 
 def test_one_command_is_enough_on_one_machine(tmp_path: Path) -> None:
