@@ -44,7 +44,7 @@ compose-up: $(ready) ## the whole stack in containers instead: MinIO, PostgreSQL
 	@$(run) infra.local.dvc_remote
 
 compose-down: ## stop the containers; their volumes stay
-	@$(compose) down
+	@$(compose) --profile monitoring down
 
 image-baked: $(ready) ## an image that serves what is Production now, with no MLflow: slipway-serving-baked
 	@$(run) infra.local.trust_keys
