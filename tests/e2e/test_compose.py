@@ -33,6 +33,8 @@ pytestmark = pytest.mark.slow
 PARAMS = {**{name: value for name, value in SMALL.items() if ".network." not in name}, "train.network": None}
 OURS = ("mlflow", "serving", "jobs")
 PORTS = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "SERVING_GRPC_PORT")
+MORE_PORTS = ("PROMETHEUS_PORT", "GRAFANA_PORT")
+"""Of those who are only there when they are asked for."""
 
 
 def docker_compose() -> list[str]:
@@ -102,14 +104,15 @@ def stack_of(folder: Path, project: str, changes: Mapping[str, str]) -> Iterator
 
 
 def free_ports() -> dict[str, str]:
-    return {name: str(free_port()) for name in PORTS}
+    return {name: str(free_port()) for name in (*PORTS, *MORE_PORTS)}
 
 
 @pytest.fixture(scope="module")
 def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The whole stack, up, in a folder that is a copy of the project; its secrets are nobody's placeholders."""
     folder = tmp_path_factory.mktemp("compose")
-    secrets = {"AWS_SECRET_ACCESS_KEY": token_urlsafe(), "POSTGRES_PASSWORD": f"@:/#%{token_urlsafe()}"}
+    secrets = {name: token_urlsafe() for name in ("AWS_SECRET_ACCESS_KEY", "GRAFANA_ADMIN_PASSWORD")}
+    secrets["POSTGRES_PASSWORD"] = f"@:/#%{token_urlsafe()}"
     workspace.make(folder, os.environ, model="slipway", params=PARAMS)
     with stack_of(folder, "slipway-test", {**free_ports(), **secrets, "SLIPWAY_ENV": "production"}) as stack:
         on_the_host(stack).run("infra.local.trust_keys")  # as `make compose-up` does
@@ -307,6 +310,39 @@ def test_only_this_machine_is_let_in(compose: Compose) -> None:
     assert {f"http://{at}" for at in published} == {compose.url(n) for n in PORTS}
 
 
+@pytest.fixture
+def prometheus(compose: Compose) -> Iterator[str]:
+    """Its container; Grafana, which no stand-in is there for, stays away."""
+    watching = ("--profile", "monitoring")
+    compose.run(*watching, "up", "--detach", "prometheus")
+    yield compose.run(*watching, "ps", "--quiet", "prometheus").strip()
+    compose.run(*watching, "rm", "--stop", "--force", "prometheus")
+
+
+def test_prometheus_watches_serving_by_the_rules_of_this_folder(compose: Compose, prometheus: str) -> None:
+    health = ["docker", "inspect", "--format", "{{.State.Health.Status}}", prometheus]
+    eventually(
+        lambda: subprocess.run(health, capture_output=True, text=True, check=True).stdout == "healthy\n", seconds=90
+    )
+    api = compose.url("PROMETHEUS_PORT") + "/api/v1"
+
+    def answer(expr: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = httpx.get(f"{api}/query", params={"query": expr}).json()["data"]["result"]
+        return found
+
+    eventually(lambda: answer("slipway_build_info"), seconds=60)
+    assert [(each["metric"]["instance"], each["value"][1]) for each in answer('up{job="slipway"}')] == [
+        ("serving:8000", "1")
+    ]
+    groups = httpx.get(f"{api}/rules").json()["data"]["groups"]
+    assert {group["name"].removeprefix("slipway-") for group in groups} == {
+        *("recording", "serving", "following", "processes", "jobs")
+    }
+    assert {at.rpartition(":")[0] for at in compose.published(prometheus)} == {"127.0.0.1"}
+    said = compose.run("exec", "-T", "prometheus", "touch", "/etc/prometheus/rules/more.yml", "/new", fails=True)
+    assert said.count("Read-only file system") == 2
+
+
 def test_mlflow_sends_nobody_to_an_s3_address_that_only_containers_know(compose: Compose) -> None:
     offers = httpx.get(compose.url("MLFLOW_PORT") + "/api/3.0/mlflow/server-info").json()
 
@@ -330,7 +366,7 @@ def test_a_placeholder_secret_starts_nothing_outside_local(tmp_path: Path) -> No
         compose.run("up", "--detach", fails=True)
 
         said = compose.run("logs", "--no-color", "no-placeholders")
-        assert "AWS_SECRET_ACCESS_KEY, POSTGRES_PASSWORD still begins with change-me" in said
+        assert "AWS_SECRET_ACCESS_KEY, GRAFANA_ADMIN_PASSWORD, POSTGRES_PASSWORD still begins with change-me" in said
         assert compose.run("ps", "--quiet", "s3", "postgres", "mlflow", "serving").split() == []
 
 
