@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bench import loads, targets
 from tests.bench.calls import infer_request
-from tests.bench.lines import Line
+from tests.bench.lines import BESIDE_PLAIN, Line
 from tests.bench.loads import Measured
 from tests.bench.models import ROWS, Made
 from tests.bench.peers.environments import Environment
@@ -38,7 +38,7 @@ class Chosen:
     def lines(self) -> int:
         """How many there will be."""
         alone, together = len(ROWS) * len(CONNECTIONS), len(ROWS) * len(CONNECTIONS[1:])
-        ours = (len(RUNTIMES) + 1) * alone if SLIPWAY in self.servers else 0  # gRPC too
+        ours = (len(RUNTIMES) + 2) * alone + 1 if SLIPWAY in self.servers else 0  # gRPC too, and with keys
         theirs = alone if MLFLOW in self.servers else 0
         return len(self.models) * (ours + theirs + len(self.peers) * (alone + together))
 
@@ -73,6 +73,15 @@ class Bench:
                 yield from self._rest(floor, target, model, self._turns)
                 if runtime == "onnx":
                     yield from self._grpc(echo, target, model)
+                    yield from self._keyed(floor, target, model)
+
+    def _keyed(self, floor: Target, plain: Target, model: str) -> Iterator[Line]:
+        """Beside bare FastAPI, and what is asked of one caller beside the same without keys."""
+        with targets.slipway(self._made, model, "onnx", self._folder, keyed=True) as target:
+            self._warm_up(target)
+            yield from self._rest(floor, target, model, self._turns)
+            pair = _compare(plain, target, self._posts(target, 1, 1), self._turns)
+            yield Line("REST", BESIDE_PLAIN, model, 1, 1, pair, target.memory())
 
     def _peer(self, floor: Target, environment: Environment, model: str) -> Iterator[Line]:
         handed = hand(self._made, model, self._folder)
@@ -104,7 +113,11 @@ class Bench:
     def _posts(self, asked: Target, rows: int, connections: int) -> Load:
         """What `asked` takes, on whatever server: its floor reads the same bodies."""
         body = (asked.bodies or self._made.bodies)[rows]
-        return lambda target, seconds: loads.http(target.url, body, connections=connections, seconds=seconds)
+
+        def load(target: Target, seconds: int) -> Measured:
+            return loads.http(target.url, body, connections=connections, seconds=seconds, key=target.key)
+
+        return load
 
     def _calls(self, model: str, rows: int, connections: int) -> Load:
         message = infer_request(self._made, model, rows)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench.lines import MLFLOW, PYFUNC, TWIN, Line
+from tests.bench.lines import BESIDE_PLAIN, KEYED, MLFLOW, PYFUNC, TWIN, Line
 
 Place = tuple[str, str, int]
 """A server, a protocol and a number of connections, for requests of one row."""
@@ -27,6 +27,7 @@ class Goal:
 
 def goals(lines: list[Line]) -> list[Goal]:
     many, alone, calls = (TWIN, "REST", MANY), (TWIN, "REST", 1), (TWIN, "gRPC", MANY)
+    keyed, beside = (KEYED, "REST", MANY), (BESIDE_PLAIN, "REST", 1)
     theirs = _seen(lines, (MLFLOW, "REST", MANY), _speed)
 
     def times(server: str) -> dict[str, float]:
@@ -46,6 +47,13 @@ def goals(lines: list[Line]) -> list[Goal]:
             at_most=True,
         ),
         Goal("twin, gRPC, 1 row, 32 connections: of the echo", _seen(lines, calls, _speed), 0.6),
+        Goal("twin, keys and rates, 1 row, 32 connections: of bare FastAPI", _seen(lines, keyed, _speed), 0.65),
+        Goal(
+            "twin, 1 row, 1 connection: ms of p50 that keys and rates add",
+            _seen(lines, beside, _added),
+            0.1,
+            at_most=True,
+        ),
         Goal("twin: MB a worker, after the load", _largest(lines), 200, at_most=True),
     ]
     return [each for each in every if each.seen]  # not every server need have been measured
@@ -58,6 +66,11 @@ def _seen(lines: list[Line], place: Place, figure: Callable[[Line], float]) -> d
 
 def _speed(line: Line) -> float:
     return line.pair.speed
+
+
+def _added(line: Line) -> float:
+    """Milliseconds, in the median of the rounds."""
+    return line.pair.added_p50_ms
 
 
 def _largest(lines: list[Line]) -> dict[str, float]:

@@ -9,6 +9,9 @@ FLOOR = "bare FastAPI"
 ECHO = "empty grpc.aio echo"
 MLFLOW = "mlflow models serve"
 TWIN = "Slipway, onnx"
+KEYED = f"{TWIN}, keys and rates"
+"""The same, asked with a key, whose requests are counted."""
+BESIDE_PLAIN = f"{KEYED}, its floor without"
 PYFUNC = "Slipway, pyfunc"
 
 

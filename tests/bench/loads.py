@@ -35,12 +35,13 @@ def missing() -> list[str]:
     return [package for tool, package in (("wrk", "wrk"), ("h2load", "nghttp2-client")) if not shutil.which(tool)]
 
 
-def http(url: str, body: Path, *, connections: int, seconds: int) -> Measured:
+def http(url: str, body: Path, *, connections: int, seconds: int, key: str = "") -> Measured:
     """POST `body`, JSON."""
     script = body.with_suffix(".lua")
     script.write_text(_SCRIPT.format(body=body, media_type="application/json"))
     words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s", str(script)]
-    said = _run([*words, url])
+    shown = ["-H", f"Authorization: Bearer {key}"] if key else []
+    said = _run([*words, *shown, url])
     if "Non-2xx" in said:
         raise LoadFailed(f"not every answer was a 200:\n{said}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)

@@ -4,12 +4,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
+from serving.access import key_file, secret
+from serving.access.key_file import Record
 from tests.bench import processes
-from tests.bench.lines import ECHO, FLOOR, MLFLOW
+from tests.bench.lines import ECHO, FLOOR, KEYED, MLFLOW
 from tests.bench.models import Made
 from tests.bench.processes import Memory
 from tests.servers import Server, eventually, free_port, server
@@ -26,6 +29,8 @@ class Target:
     path: str = "/invocations"
     bodies: Mapping[int, Path] = field(default_factory=dict)
     """By number of rows, what it is asked over HTTP; not given if it takes what MLflow's server does."""
+    key: str = ""
+    """What it is shown, if it asks for one."""
 
     @property
     def url(self) -> str:
@@ -85,8 +90,11 @@ def mlflow_serve(made: Made, model: str, folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
-def slipway(made: Made, model: str, runtime: str, folder: Path) -> Iterator[Target]:
-    """From the store alone: the registry is not there, which is not noticed by whoever asks for predictions."""
+def slipway(made: Made, model: str, runtime: str, folder: Path, *, keyed: bool = False) -> Iterator[Target]:
+    """From the store alone: the registry is not there, which is not noticed by whoever asks for predictions.
+
+    `keyed`: it asks for a key, and has a rate for it that nobody reaches.
+    """
     port, grpc_port = free_port(), free_port()
     env = {
         **quiet_environment(),
@@ -101,14 +109,26 @@ def slipway(made: Made, model: str, runtime: str, folder: Path) -> Iterator[Targ
         "SERVING_LOG_LEVEL": "warning",
         "SERVING_POLL_SECONDS": "60",
     }
-    name = f"slipway-{model}-{runtime}"
+    key = _key(folder / "keys.json") if keyed else ""
+    if keyed:
+        env |= {"SERVING_AUTH__KEYS": str(folder / "keys.json"), "SERVING_LIMITS__RATE": "1e9"}
+    name = f"slipway-{model}-{runtime}{'-keyed' if keyed else ''}"
     command = [sys.executable, "-m", "serving"]
     with server(name, command, port=port, env=env, folder=folder, ready="/ping") as one:
-        eventually(lambda: _ready(one, model, runtime), seconds=90)
-        yield Target(f"Slipway, {runtime}", (one,), grpc_port)
+        eventually(lambda: _ready(one, model, runtime, key), seconds=90)
+        yield Target(KEYED if keyed else f"Slipway, {runtime}", (one,), grpc_port, key=key)
 
 
-def _ready(one: Server, model: str, runtime: str) -> bool:
+def _key(path: Path) -> str:
+    """A new one, in a file of its own."""
+    made = secret.made()
+    with key_file.changing(path) as records:
+        records[made.id] = Record(made.id, "the benchmark", made.digest, ("predict",), datetime.now(UTC))
+    return made.key
+
+
+def _ready(one: Server, model: str, runtime: str, key: str) -> bool:
     """Both workers are, if twenty answers in a row say so."""
-    answers = [httpx.get(f"{one.url}/v2/models/{model}", timeout=60) for _ in range(20)]
+    headers = {"x-api-key": key} if key else {}
+    answers = [httpx.get(f"{one.url}/v2/models/{model}", headers=headers, timeout=60) for _ in range(20)]
     return all(each.status_code == 200 and each.json()["runtime"] == runtime for each in answers)

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 from tests.bench import report
 from tests.bench.goals import goals
-from tests.bench.lines import MLFLOW, PYFUNC, TWIN, Line
+from tests.bench.lines import BESIDE_PLAIN, KEYED, MLFLOW, PYFUNC, TWIN, Line
 from tests.bench.loads import Measured
 from tests.bench.processes import Memory
 from tests.bench.turns import Pair, Round, Turns
@@ -47,6 +47,14 @@ def test_a_goal_is_missed_if_one_model_misses_it() -> None:
     assert "| linear 0.800, forest 0.699 | ≥ 0.7 | NOT reached |" in report.markdown(
         a_run("linear") + a_run("forest", twin=699), Turns(3, 2), {}
     )
+
+
+def test_keys_are_held_to_what_they_cost() -> None:
+    beside = a_line(BESIDE_PLAIN, connections=1)  # whose floor takes 2 ms, where it takes 2.5
+
+    found = goals([a_line(KEYED, speeds=[640, 660, 700]), beside])
+
+    assert [(each.seen, each.reached) for each in found] == [({"linear": 0.66}, True), ({"linear": 0.5}, False)]
 
 
 def test_a_line_shows_its_own_floor_and_how_its_rounds_differ() -> None:

@@ -66,6 +66,10 @@ class Pair:
         return median(each.served.p50_ms / each.floor.p50_ms for each in self.rounds)
 
     @property
+    def added_p50_ms(self) -> float:
+        return median(each.served.p50_ms - each.floor.p50_ms for each in self.rounds)
+
+    @property
     def p99(self) -> float:
         return median(each.served.p99_ms / each.floor.p99_ms for each in self.rounds)
 
