@@ -30,9 +30,11 @@ from serving.rest import metrics, mlflow, oip, problems, webhook
 from serving.rest.context import NameEveryAnswer
 from serving.rest.front import Front
 from serving.rest.openapi import OpenApi
+from serving.rest.watched import Watched
 from serving.runtimes import examples
-from serving.settings import Batching, Settings
+from serving.settings import Settings
 from serving.store.reads import Reads
+from serving.tracing.opening import opened
 from serving.trials.ledger import Writer
 from serving.trust import Trust
 from serving.watching.freshness import Freshness, limit
@@ -56,15 +58,14 @@ class More:
 NOTHING_MORE = More()
 
 
-def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Front:
+def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Front | Watched:
     """An app that answers with what is posted in the store while it runs, over gRPC too.
 
     `hosts`: the socket of the fork server, for versions that need their own library; its folder is the pod's own.
     `counted`: this process's folder for what it counts, beside those of the others.
     """
     lineup = Lineup(settings.models, coming=True, offline=settings.offline)
-    header, most_rows = settings.candidate.key_header, settings.limits.rows
-    engine = Engine(lineup, _limits(settings.batching), Counts(counted), key_header=header, most_rows=most_rows)
+    engine = _engine(settings, lineup, Counts(counted))
     following = Following(counted)
     opening = Opening(settings.jobs, settings.models) if settings.jobs.database is not None else None
     guard = guard_of(settings.auth, settings.limits, counted.parent if counted is not None else None)
@@ -90,7 +91,7 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
         fresh.stop()
         watcher.stop()
         writer.stop()
-        engine.close()
+        await asyncio.to_thread(engine.close)
 
     more = More(_webhooks(settings, hosts), opening, guard)
     return build(engine, running, more, largest_body=settings.largest_body, reporter=reporter)
@@ -103,8 +104,14 @@ def _loading(settings: Settings, hosts: Path, following: Following) -> Loading:
     return Loading(trust.check, models.load, examples.inline_rows, draining, following)
 
 
-def _limits(batching: Batching) -> Limits:
-    return Limits(batching.max_rows, batching.max_bytes, batching.max_waiting_rows)
+def _engine(settings: Settings, lineup: Lineup, counts: Counts) -> Engine:
+    header, tracer = settings.candidate.key_header, opened(settings.tracing)
+    return Engine(lineup, _limits(settings), counts, key_header=header, tracer=tracer)
+
+
+def _limits(settings: Settings) -> Limits:
+    given = settings.batching
+    return Limits(given.max_rows, given.max_bytes, given.max_waiting_rows, request_rows=settings.limits.rows)
 
 
 def _begun(hosts: Path) -> float:
@@ -142,7 +149,7 @@ def build(
     *,
     largest_body: int = 64 << 20,
     reporter: Reporter | None = None,
-) -> Front:
+) -> Front | Watched:
     """The app over `engine`, and what it has `more`; `running` surrounds its life.
 
     Without a `reporter` it speaks for this process alone.
@@ -167,4 +174,6 @@ def build(
     routes: Callable[[], dict[str, Any]] = app.openapi
     app.openapi = OpenApi(routes, engine.lineup, asks=more.guard is not None)  # type: ignore[method-assign]  # FastAPI's documented way
     # Around the app and not among its middleware: what FastAPI does before that costs a tenth of a small prediction.
-    return Front(app, engine, more.guard, largest_body=largest_body, jobs=bool(jobs))
+    front = Front(app, engine, more.guard, largest_body=largest_body, jobs=bool(jobs))
+    front.watched = engine.tracer is not None
+    return front if engine.tracer is None else Watched(front, engine.tracer)

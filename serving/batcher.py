@@ -16,6 +16,8 @@ import numpy as np
 
 from serving.errors import DeadlineExpired, PredictionFailed, QueueFull, ServingError
 from serving.protocol import Answer, Rows
+from serving.settings import MOST_ROWS
+from serving.tracing.trace import Trace, mark_batch
 from serving.trials.sample import Sample
 
 Outcome = Answer | ServingError
@@ -34,6 +36,8 @@ class Limits:
     waiting_rows: int = 10_000
     lanes: int = 1
     """Calls of the model at a time."""
+    request_rows: int = MOST_ROWS
+    """Of one request."""
 
 
 @dataclass(slots=True)
@@ -47,6 +51,8 @@ class Call:
     encode: float = 0.0
     sample: Sample | None = None
     """Its part in a trial, while there is one."""
+    trace: Trace | None = None
+    """Where its calls of the model are noted, when somebody wants to see them."""
 
     @property
     def expired(self) -> bool:
@@ -150,9 +156,13 @@ class Batcher:
         for ticket in batch:
             ticket.call.queue = began - ticket.since
         outcomes = self._together(batch) or [_outcome(self._predict, ticket.rows) for ticket in batch]
-        took = time.perf_counter() - began
+        ended = time.perf_counter()
+        traced = False
         for ticket in batch:
-            ticket.call.predict = took
+            ticket.call.predict = ended - began
+            traced = traced or ticket.call.trace is not None
+        if traced:
+            mark_batch([(each.call.trace, each.since, each.rows.count) for each in batch], began, ended)
         return outcomes
 
     def _together(self, batch: list[Ticket]) -> list[Outcome] | None:

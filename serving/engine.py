@@ -22,7 +22,9 @@ from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, Q
 from serving.lineup import Lineup, Served, Standing
 from serving.metrics.answers import Counts, VersionCounts
 from serving.protocol import JSON, PREDICT, Answer, Model, Rows
-from serving.settings import KEY_HEADER, MOST_ROWS
+from serving.settings import KEY_HEADER
+from serving.tracing.trace import Mark
+from serving.tracing.tracer import Tracer
 from serving.trials.sample import Sample
 from serving.trials.traffic import on_canary
 
@@ -42,16 +44,17 @@ class Engine:
         counts: Counts | None = None,
         *,
         key_header: str = KEY_HEADER,
-        most_rows: int = MOST_ROWS,
+        tracer: Tracer | None = None,
     ) -> None:
         """`key_header`: where callers say who they are, in lower case; gRPC's metadata have it too.
 
-        `most_rows`: of one request.
+        `tracer`: of every transport; None where nobody wants traces.
         """
         self.lineup = lineup
         self.counts = counts or Counts()
-        self.key_header, self.most_rows = key_header, most_rows
+        self.key_header, self.tracer = key_header, tracer
         self._limits = limits or Limits()
+        self._most_rows = self._limits.request_rows
         # A version that nobody serves or asks any more takes its queue with it, and the model.
         self._lanes: WeakKeyDictionary[Served, _Lanes] = WeakKeyDictionary()
         self._closed = False
@@ -116,11 +119,11 @@ class Engine:
 
     def refuse_many(self, rows: int) -> None:
         """TooLarge."""
-        if rows > self.most_rows:
-            raise TooLarge(f"a request may have {self.most_rows} rows; more of them are for a job")
+        if rows > self._most_rows:
+            raise TooLarge(f"a request may have {self._most_rows} rows; more of them are for a job")
 
     def _check(self, served: Served, rows: Rows, call: Call) -> None:
-        if rows.count > self.most_rows:
+        if rows.count > self._most_rows:
             self.refuse_many(rows.count)
         if rows.method != PREDICT and not served.model.probabilities:
             raise NoProbabilities(served.version.name)
@@ -144,10 +147,12 @@ class Engine:
         return found
 
     def close(self) -> None:
-        """Takes no more work; what runs is not waited for."""
+        """Takes no more work; what runs is not waited for, but for traces on their way, a moment."""
         self._closed = True
         for lanes in self._lanes.values():
             lanes.pool.shutdown(wait=False, cancel_futures=True)
+        if self.tracer is not None:
+            self.tracer.close()
 
     async def _invoked(self, served: Served, media_type: str, body: bytes, call: Call) -> bytes:
         lanes = self._of(served)
@@ -210,7 +215,10 @@ def _now(model: Model, rows: Rows, call: Call) -> Answer:
     except Exception as error:
         raise PredictionFailed from error
     finally:
-        call.predict = time.perf_counter() - began
+        ended = time.perf_counter()
+        call.predict = ended - began
+        if call.trace is not None:
+            call.trace.mark(Mark(began, began, ended, rows.count))
 
 
 async def _in_time(answer: Awaitable[T], call: Call) -> T:
@@ -231,4 +239,7 @@ def _invoke(model: Model, media_type: str, body: bytes, call: Call, since: float
     try:
         return model.invoke(media_type, body)
     finally:
-        call.predict = time.perf_counter() - began
+        ended = time.perf_counter()
+        call.predict = ended - began
+        if call.trace is not None:
+            call.trace.mark(Mark(since, began, ended, 0))

@@ -211,6 +211,19 @@ class Jobs(BaseModel, frozen=True, extra="forbid"):
         return given
 
 
+class Tracing(BaseModel, frozen=True, extra="forbid"):
+    """Which requests are told to an OpenTelemetry collector, and to which one."""
+
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+")] | None = None
+    """Its address for OTLP over HTTP, such as http://127.0.0.1:4318; without it there are no traces."""
+
+    sample_ratio: float = Field(default=1, ge=0, le=1)
+    """Of the requests whose callers have not decided it."""
+
+    service: Annotated[str, StringConstraints(min_length=1)] = "slipway"
+    """What they are filed under."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, env_ignore_empty=True, extra="ignore"
@@ -287,6 +300,8 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
 
     limits: Limits = Limits()
+
+    tracing: Tracing = Tracing()
 
     largest_body: PositiveInt = 64 << 20
     """Bytes of one request; a stream is bounded by the line instead."""
@@ -380,6 +395,7 @@ def env_names() -> frozenset[str]:
         "jobs": Jobs,
         "auth": Auth,
         "limits": Limits,
+        "tracing": Tracing,
     }
     plain = {_env_name(field) for field in Settings.model_fields if field not in groups}
     return frozenset(plain | {_env_name(name, field) for name, each in groups.items() for field in each.model_fields})

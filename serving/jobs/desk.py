@@ -12,7 +12,7 @@ import msgspec
 from serving import invocations
 from serving.errors import InvalidInput, JobsFull, KeyReused, NoJobs, NoProbabilities
 from serving.jobs import addresses
-from serving.jobs.job import LATEST, Body, Files, Order, Status
+from serving.jobs.job import LATEST, NO_ORIGIN, Body, Files, Order, Origin, Status
 from serving.jobs.shelf import Shelf, within
 from serving.lineup import Served
 from serving.protocol import JSON, MANIFEST_TAG, NotRows, Version
@@ -44,6 +44,7 @@ class Asked:
     """`latest`: whichever is Production when the job is worked at; else it keeps the one it is accepted under."""
     key: str | None = None
     callback: str | None = None
+    origin: Origin = NO_ORIGIN
 
 
 class _Files(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,7 +74,7 @@ class Desk:
         callback, name = self._callback(asked.callback), uuid.uuid4().hex
         what, rows = self._what(served, asked.content, name)
         version = None if asked.version == LATEST else _lasting(served.version)
-        order = Order(model, version, what, rows, asked.key, fingerprint, callback)
+        order = Order(model, version, what, rows, asked.key, fingerprint, callback, asked.origin)
         try:
             status = self.book.accept(order, name)
         except (JobsFull, KeyReused):  # of a database that was away nobody knows whether it has accepted

@@ -45,6 +45,19 @@ class Files:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The request that a job came with."""
+
+    request_id: str = ""
+    traceparent: str = ""
+    """https://www.w3.org/TR/trace-context/; empty where it is not traced."""
+    tracestate: str = ""
+
+
+NO_ORIGIN = Origin()
+
+
+@dataclass(frozen=True)
 class Order:
     """What a caller asks for, as it was accepted."""
 
@@ -59,6 +72,7 @@ class Order:
     fingerprint: str = ""
     """Of all that was asked: the same key with another one is a mistake."""
     callback: str | None = None
+    origin: Origin = NO_ORIGIN
 
 
 @dataclass(frozen=True)

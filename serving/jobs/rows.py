@@ -4,7 +4,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from serving.jobs.job import Body, Files, Inline, Order, Outcome, Result, Status, Stored, Terms
+from serving.jobs.job import NO_ORIGIN, Body, Files, Inline, Order, Origin, Outcome, Result, Status, Stored, Terms
 from serving.jobs.tables import now_ms
 from serving.protocol import Version
 
@@ -27,6 +27,7 @@ def values(order: Order, name: str, terms: Terms) -> dict[str, Any]:
         "fingerprint": order.fingerprint,
         "rows_total": order.rows,
         "callback": order.callback,
+        "origin": None if order.origin == NO_ORIGIN else msgspec.json.encode(order.origin).decode(),
         "called": None if order.callback is None else "waiting",
         "accepted_ms": now,
         "queued_ms": now,
@@ -56,7 +57,8 @@ def order(row: Any) -> Order:
         msgspec.json.decode(row.files, type=Files) if row.files else Body(row.media_type, row.body, row.body_uri)
     )
     version = msgspec.json.decode(row.pinned, type=Version) if row.pinned else None
-    return Order(row.model, version, asked, row.rows_total, row.key, row.fingerprint, row.callback)
+    origin = msgspec.json.decode(row.origin, type=Origin) if row.origin else NO_ORIGIN
+    return Order(row.model, version, asked, row.rows_total, row.key, row.fingerprint, row.callback, origin)
 
 
 def result(row: Any) -> Result:

@@ -47,6 +47,7 @@ jobs = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.Column("callback", sa.Text),
     sa.Column("called", sa.String(16)),
+    sa.Column("origin", sa.Text),
     sa.Column("accepted_ms", sa.BigInteger, nullable=False),
     sa.Column("queued_ms", sa.BigInteger, nullable=False),
     sa.Column("started_ms", sa.BigInteger),
@@ -71,7 +72,7 @@ workers = sa.Table(
     sa.Column("seen_ms", sa.BigInteger, nullable=False),
 )
 # All that a caller is told; bodies and results stay where they are.
-TOLD = [each for each in jobs.c if each.name not in {"body", "result", "pinned"}]
+TOLD = [each for each in jobs.c if each.name not in {"body", "result", "pinned", "origin"}]
 
 
 class Tables:
@@ -159,5 +160,18 @@ def _ready(made: sa.Engine) -> None:
 def _make(made: sa.Engine) -> None:
     with suppress(sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.OperationalError):  # somebody else made it now
         meta.create_all(made)
+    with suppress(sa.exc.ProgrammingError, sa.exc.OperationalError):  # the same
+        _grow(made)
     with made.connect() as connection:
-        connection.execute(sa.select(jobs.c.id).limit(1))
+        connection.execute(sa.select(jobs).limit(1))
+
+
+def _grow(made: sa.Engine) -> None:
+    """Columns that a table of an earlier release lacks. They may be empty: that release may still be writing there."""
+    for table in meta.sorted_tables:
+        known = {each["name"] for each in sa.inspect(made).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                kind = column.type.compile(made.dialect)
+                with made.begin() as connection:
+                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}")

@@ -21,6 +21,7 @@ class Work:
     generation: int
     order: Order
     starts: int
+    queued_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Turns:
             if connection.execute(at(name, generation).values(values)).rowcount == 0:
                 return None
             row = connection.execute(sa.select(jobs).where(jobs.c.id == name)).one()
-        return Work(row.id, row.generation, rows.order(row), row.starts)
+        return Work(row.id, row.generation, rows.order(row), row.starts, row.queued_ms)
 
     def progress(self, name: str, generation: int, done: int, total: int | None) -> bool:
         """Note it; False where nobody waits for it any more."""

@@ -24,7 +24,7 @@ from serving.inference import served_soon
 from serving.lineup import Served
 from serving.metrics.declared import GONE, INTERNAL, Route
 from serving.protocol import JSON
-from serving.rest import infer, lines, mlflow, problems
+from serving.rest import infer, lines, mlflow, problems, watched
 from serving.rest.context import CODE, REQUEST_ID, SAFE, sane
 from serving.rest.prefer import PREFER, prefers_async
 from serving.rest.wire import TIMEOUT, Asked, CallerGone, deadline, timing
@@ -53,6 +53,8 @@ class Front:
         """`jobs`: does the app take requests that are answered later? Without a `guard` anybody may ask anything."""
         self._app, self._engine, self._largest_body, self._jobs = app, engine, largest_body, jobs
         self._guard = guard
+        self.watched = False
+        """Is there somebody around it, as `watched.py` is, who wants to know what becomes of each request?"""
         self._key_header = engine.key_header.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,9 +70,13 @@ class Front:
         if self._jobs and PREFER in headers and route is Route.INVOCATIONS and prefers_async(headers[PREFER]):
             await self._other(self._as_job(scope), receive, send)
             return
-        name = sane(headers.get(_ID)) or f"{_PREFIX}{next(_numbers):x}"
-        scope.setdefault("state", {})["request_id"] = name
-        asked = Asked(scope, receive, headers, name, self._largest_body, route)
+        asked = Asked(scope, receive, headers, _name(scope, headers), self._largest_body, route)
+        if self.watched:
+            watched.join(asked)
+        await self._predict(asked, how, send)
+
+    async def _predict(self, asked: Asked, how: How, send: Send) -> None:
+        scope, headers = asked.scope, asked.headers
         try:
             if self._guard is not None:
                 await self._admit(self._guard, scope["path"], headers)
@@ -84,12 +90,12 @@ class Front:
             problem = problems.answer(scope, error, self._names(asked.served))
         except CallerGone:
             self._engine.counted(asked.served).ended(asked.route, GONE)
-            log.debug("caller hung up", extra={"request_id": name})
+            log.debug("caller hung up", extra={"request_id": asked.name})
             return
         except Exception as error:  # noqa: BLE001 - the boundary: see problems.Boundary
             problem = problems.crashed(scope, error)
         self._engine.counted(asked.served).ended(asked.route, scope["state"][CODE])
-        await problem(scope, receive, send)
+        await problem(scope, asked.receive, send)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the app answers, for whom that is."""
@@ -98,8 +104,7 @@ class Front:
             try:
                 await self._admit(self._guard, scope["path"], headers)
             except ServingError as error:
-                name = sane(headers.get(_ID)) or f"{_PREFIX}{next(_numbers):x}"
-                scope.setdefault("state", {})["request_id"] = name
+                _name(scope, headers)
                 problem = problems.answer(scope, error)
                 self._engine.counts.nobody.ended(Route.OTHER_HTTP, error.code)
                 await problem(scope, receive, send)
@@ -217,6 +222,13 @@ class Front:
     def _names(self, served: Served | None) -> Names:
         """The headers that name the version."""
         return () if served is None else _named(served.version.name, served.version.number)
+
+
+def _name(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    """The request's id, which is in its scope from here on."""
+    name = sane(headers.get(_ID)) or f"{_PREFIX}{next(_numbers):x}"
+    scope.setdefault("state", {})["request_id"] = name
+    return name
 
 
 @lru_cache(64)

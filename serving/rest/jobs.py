@@ -13,13 +13,15 @@ from serving import invocations
 from serving.errors import JobConflict, JobNotEnded
 from serving.inference import served_as, served_soon
 from serving.jobs.desk import Asked, Desk
-from serving.jobs.job import LATEST, OPEN, Inline, State, Status, Stored, Wanted
+from serving.jobs.job import LATEST, OPEN, Inline, Origin, State, Status, Stored, Wanted
 from serving.jobs.told import path, told
 from serving.lineup import Lineup, Served
 from serving.metrics.declared import Route
 from serving.rest import wire
 from serving.rest.context import EngineOf, answered_by, request_id
 from serving.rest.prefer import prefers_async
+from serving.rest.watched import TRACE
+from serving.tracing.trace import Trace
 
 MOST_LISTED = 1000
 APPLIED = {"preference-applied": "respond-async"}
@@ -62,7 +64,7 @@ async def submit(
     served = await _served(engine.lineup, name, how.version)
     answered_by(request, served)
     content = invocations.media_type_of(request.headers.get("content-type", "")), await _body(request)
-    asked = Asked(content, how.version, request.headers.get("idempotency-key"), how.callback)
+    asked = Asked(content, how.version, request.headers.get("idempotency-key"), how.callback, _origin(request))
     status = await to_thread(lambda: desk().accept(served, asked))
     applied = APPLIED if prefers_async(request.headers.get("prefer", "").encode()) else {}
     return JSONResponse(told(status), 202, {"location": path(status), **applied})
@@ -115,6 +117,12 @@ async def _served(lineup: Lineup, name: str, version: str | None) -> Served:
     if version is None or version == LATEST:
         return await served_soon(lineup, name)
     return served_as(lineup, name, version)
+
+
+def _origin(request: Request) -> Origin:
+    name = request_id(request.scope)
+    trace: Trace | None = request.scope["state"].get(TRACE)
+    return Origin(name) if trace is None else Origin(name, trace.traceparent, trace.state)
 
 
 async def _body(request: Request) -> bytes:

@@ -19,6 +19,8 @@ from serving.access.scopes import Caller
 from serving.engine import Call, Engine
 from serving.lineup import Served
 from serving.metrics.declared import OK, ROUTES, Route
+from serving.rpc import traced
+from serving.tracing.trace import Trace
 
 REQUEST_ID = "x-request-id"
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -39,37 +41,40 @@ def route_of(method: str) -> Route:
 class Question:
     """What is counted as one request: a call, or a message of a stream whose messages are each answered."""
 
-    __slots__ = ("_began", "_engine", "_route", "call", "served")
+    __slots__ = ("_engine", "began", "call", "is_message", "request_id", "route", "served", "trace")
 
-    def __init__(self, engine: Engine, route: Route) -> None:
-        self._engine, self._route = engine, route
-        self._began = time.perf_counter()
+    def __init__(self, engine: Engine, route: Route, request_id: str) -> None:
+        self._engine, self.route, self.request_id = engine, route, request_id
+        self.began = time.perf_counter()
         self.served: Served | None = None
         self.call: Call | None = None
         """Its clock, where it has one: an answer in several parts has not."""
+        self.trace: Trace | None = None
+        """Where it is sampled."""
+        self.is_message = False
 
-    def ended(self, code: str = OK) -> None:
+    def ended(self, code: str = OK, status: grpc.StatusCode | None = None) -> None:
+        """`status`: of a refused call, whose code says less."""
+        self.told(code, status)
         # What is asked about a version is not asked of it.
-        counts = self._engine.counted(None if self._route is Route.OTHER_GRPC else self.served)
+        counts = self._engine.counted(None if self.route is Route.OTHER_GRPC else self.served)
         call = self.call
         if call is None or code != OK:
-            counts.ended(self._route, code)
+            counts.ended(self.route, code)
             return
-        total = time.perf_counter() - self._began
-        counts.answered(self._route, (call.queue, call.decode, call.predict, call.encode, total))
+        total = time.perf_counter() - self.began
+        counts.answered(self.route, (call.queue, call.decode, call.predict, call.encode, total))
+
+    def told(self, code: str = OK, status: grpc.StatusCode | None = None) -> None:
+        """To whom it may concern, and not counted."""
+        if self._engine.tracer is not None:
+            traced.ended(self._engine.tracer, self, code, status)
 
 
 class Exchange:
     __slots__ = (
-        "_caller",
-        "_engine",
-        "_guard",
-        "_route",
-        "_served",
-        "context",
-        "in_messages",
-        "question",
-        "request_id",
+        *("_caller", "_engine", "_guard", "_route", "_served"),
+        *("context", "in_messages", "question", "request_id", "trace"),
     )
 
     def __init__(self, context: Context, engine: Engine, route: Route) -> None:
@@ -77,7 +82,12 @@ class Exchange:
         self.request_id = _request_id(context.invocation_metadata() or ())
         self._served: Served | None = None
         self._engine, self._route = engine, route
-        self.question = Question(engine, route)
+        self.question = Question(engine, route, self.request_id)
+        self.trace: Trace | None = None
+        """Sampled or not; None where nobody traces."""
+        if engine.tracer is not None and route is not Route.OTHER_GRPC:
+            self.trace = traced.begun(engine.tracer, context.invocation_metadata() or ())
+            self.question.trace = self.trace if self.trace.sampled else None
         self.in_messages = False
         """Are its messages counted, and not the call?"""
         self._guard: Guard | None = None
@@ -95,7 +105,11 @@ class Exchange:
 
     def message(self) -> Question:
         self.in_messages = True
-        return Question(self._engine, self._route)
+        message = Question(self._engine, self._route, self.request_id)
+        message.is_message = True
+        if self.question.trace is not None:
+            message.trace = self.question.trace.part()
+        return message
 
     def answered_by(self, served: Served) -> None:
         """From here on a refusal names this version."""
@@ -107,6 +121,7 @@ class Exchange:
         remaining = self.context.time_remaining()
         call = Call() if remaining is None else Call(time.monotonic() + remaining)
         call.sample = before.sample if before is not None else None
+        call.trace = self.question.trace
         return call
 
     def key(self, header: str) -> bytes:

@@ -100,7 +100,7 @@ async def infer(
     """The answer to one message; raw when its inputs were, as Triton's always are. Errors as ServingError."""
     call = exchange.call()
     served = await answerer(engine, request, exchange, call)
-    question.served, question.call = served, call
+    question.served, question.call, call.trace = served, call, question.trace
     began = time.perf_counter()
     rows = read(served, request, params_of(request), call)
     call.decode = time.perf_counter() - began

@@ -135,7 +135,9 @@ def streams(
             raise
         except Exception as error:  # noqa: BLE001 - the boundary
             await _refuse(exchange, error)
-        if not exchange.in_messages:
+        if exchange.in_messages:
+            exchange.question.told()
+        else:
             exchange.question.ended()
 
     return answer
@@ -151,5 +153,5 @@ async def _refuse(exchange: Exchange, error: Exception) -> NoReturn:
     told = sentence(error, exchange.request_id)
     status = status_of(type(error)) if isinstance(error, ServingError) else StatusCode.INTERNAL
     code = code_of(error)
-    exchange.question.ended(code)
+    exchange.question.ended(code, status)
     await exchange.context.abort(status, told, exchange.trailers((ERROR_CODE, code)))

@@ -7,8 +7,9 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,6 @@ from serving.scoring.places import pair
 from serving.scoring.progress import Advance
 from serving.scoring.reading import Source
 from serving.scoring.refusal import NotScored
-from serving.working.models import Models
 
 OUTPUTS = "slipway.outputs"
 """In the notes of a Parquet file."""
@@ -46,9 +46,15 @@ Tell = Callable[[int, int | None], bool]
 """How many rows are done, and how many there are. False where nobody waits for them any more."""
 
 
+class Loaded(Protocol):
+    """As `models.Models` has them."""
+
+    def of(self, version: Version) -> AbstractContextManager[Model]: ...
+
+
 @dataclass(frozen=True)
 class Tools:
-    models: Models
+    models: Loaded
     latest: Callable[[str], Version | None]
     """Which version of a model is Production now."""
     shelf: Shelf

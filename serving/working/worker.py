@@ -66,10 +66,12 @@ def _composed(chosen: "Settings", hosts: Path, name: str, sign: Path) -> Callabl
     from serving.jobs.callbacks import Caller
     from serving.jobs.opening import database, shelf, terms
     from serving.jobs.turns import Turns
+    from serving.tracing.opening import opened
     from serving.working import durable
     from serving.working.caretaker import Caretaker
     from serving.working.models import Models
     from serving.working.predicting import Tools, outcome
+    from serving.working.traced import traced
 
     wanted = chosen.jobs
     turns, place = Turns(database(wanted), terms(wanted)), shelf(wanted)
@@ -81,7 +83,9 @@ def _composed(chosen: "Settings", hosts: Path, name: str, sign: Path) -> Callabl
         wanted.at_once, wanted.attempts, wanted.backoff_seconds, wanted.most_starts, wanted.callback_attempts
     )
     turns.beat(name)  # before it has a job: who has one and is not known would be missed by nobody
-    durable.start(name, turns, lambda job, tell: outcome(job, tools, tell), caller, how)
+    tracer = opened(chosen.tracing)
+    answer = outcome if tracer is None else traced(outcome, tracer)
+    durable.start(name, turns, lambda job, tell: answer(job, tools, tell), caller, how)
     caretaker = Caretaker(name, turns, place, sign)
     caretaker.start()
     log.info("working at jobs", extra={"worker": name, "at_once": wanted.at_once})
@@ -90,6 +94,8 @@ def _composed(chosen: "Settings", hosts: Path, name: str, sign: Path) -> Callabl
         caretaker.stop()
         durable.stop(SHUTDOWN_SECONDS)
         turns.leave(name)
+        if tracer is not None:
+            tracer.close()
 
     return stop
 

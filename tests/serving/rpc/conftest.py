@@ -22,7 +22,7 @@ class Watched(Engine):
     """Knows how many requests are under way in it: a socket tells nobody when one has arrived, or when it has left."""
 
     def __init__(self, lineup: Lineup, limits: Limits | None = None) -> None:
-        super().__init__(lineup, limits, most_rows=1000)
+        super().__init__(lineup, limits or Limits(request_rows=1000))
         self.under_way = self.most_under_way = 0
         self.calls: list[Call] = []
         self._changed = asyncio.Event()
