@@ -1,5 +1,6 @@
 """`python -m serving`: answer with whatever version the registry calls Production. With `score`: score a file by it;
-with `jobs`: answer what was queued; with `keys`: make and list the API keys of its callers.
+with `jobs`: answer what was queued; with `keys`: make and list the API keys of its callers; with `doctor`: say what is
+wrong.
 """
 
 import argparse
@@ -9,12 +10,14 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from dotenv import load_dotenv
 
 from serving import logs, settings, supervisor
 from serving.access import command_line as keys
 from serving.access import opening
+from serving.doctor import command_line as doctor
 from serving.hosting import door
 from serving.scoring import command_line
 from serving.settings import Settings
@@ -22,25 +25,25 @@ from serving.working import command_line as working
 
 log = logging.getLogger("serving")
 
+COMMANDS: dict[str, Any] = {"score": command_line, "jobs": working, "keys": keys, "doctor": doctor}
+"""Each a module that says what it is ABOUT, can `describe` its words and `run` them."""
 MISCONFIGURED = 2
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only a folder of our own in it is used
 
 
 def main() -> int:
     words = _words().parse_args()
-    commands = {"score": command_line.run, "jobs": working.run, "keys": keys.run}
-    return commands.get(words.command, _serve)(words)
+    words = _words().parse_args()
+    return COMMANDS[words.command].run(words) if words.command else _serve(words)
 
 
 def _words() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__)
     parser.epilog = f"Settings are environment names, also read from ./.env: {', '.join(sorted(settings.env_names()))}"
     parser.add_argument("--jobs", action="store_true", help="work at jobs, too: on one machine one command is enough")
-    commands = parser.add_subparsers(title="instead of serving", dest="command", metavar="score ... | jobs | keys ...")
-    about = command_line.ABOUT
-    command_line.describe(commands.add_parser("score", help=about, description=about))
-    working.describe(commands.add_parser("jobs", help=working.ABOUT, description=working.ABOUT))
-    keys.describe(commands.add_parser("keys", help=keys.ABOUT, description=keys.ABOUT))
+    commands = parser.add_subparsers(title="instead of serving", dest="command", metavar=" | ".join(COMMANDS))
+    for name, command in COMMANDS.items():
+        command.describe(commands.add_parser(name, help=command.ABOUT, description=command.ABOUT))
     return parser
 
 

@@ -82,6 +82,14 @@ class MlflowRegistry:
         except (MlflowException, OSError) as error:
             raise RegistryUnreachable(_reason(error)) from error
 
+    def file(self, version: Version, name: str, folder: Path) -> None:
+        """Put one file of `version` into `folder`. RegistryUnreachable."""
+        try:
+            files = get_artifact_repository(self._source(version), tracking_uri=self._uri)
+            files.download_artifacts(name, str(folder))  # type: ignore[no-untyped-call]
+        except (MlflowException, OSError) as error:
+            raise RegistryUnreachable(_reason(error)) from error
+
     def _source(self, version: Version) -> str:
         return str(self._client.get_model_version_download_uri(version.name, str(version.number)))
 

@@ -1,6 +1,7 @@
 """The place on S3 for what is too large for the jobs' database: bodies that wait, and results.
 
-The one door to boto3 in serving. Which server, and with which keys, is said by the names that boto3 itself reads.
+With the doctor the one door to boto3 in serving. Which server, and with which keys, is said by the names that boto3
+itself reads.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,18 @@
+"""All checks, by their names."""
+
+from serving.doctor import clock, configured, jobs, machine, models, places, registry, s3, traces
+from serving.doctor.side_by_side import Check
+
+CHECKS: dict[str, Check] = {
+    "settings": configured.settings,
+    "trust": configured.trust,
+    "machine": machine.machine,
+    "ports": places.ports,
+    "store": places.store,
+    "registry": registry.registry,
+    "models": models.models,
+    "s3": s3.s3,
+    "jobs": jobs.jobs,
+    "clock": clock.clock,
+    "traces": traces.traces,
+}
