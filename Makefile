@@ -3,10 +3,11 @@
 #   PYTHON=python3.12      another interpreter to make .venv with
 #   TORCH_BACKEND=cu130    another PyTorch than the CPU's (infra/setup.sh)
 #   VERSION=3              the version `make promote` promotes; the best one if not given
+#   NAMES=host,10.0.0.5    more names of the server, for `make certs`
 #   MODELS=iris,wine       what `make image-baked` bakes, and the image's TAG=2; SERVING_MODELS and `latest` if not given
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs compose-up compose-down image-baked train promote check format test test-slow bench bench-promotions bench-scoring bench-clients generate lock clean astray
+.PHONY: help setup certs demo up down status logs compose-up compose-down image-baked train promote check format test test-slow bench bench-promotions bench-scoring bench-clients generate lock clean astray
 # DVC's stages and MLproject's entry points call `python -m pipelines...`: this Python.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 run := .venv/bin/python -m
@@ -15,6 +16,7 @@ ready := .venv/installed .env
 # Only when typed: a VERSION that happens to be in somebody's environment must not be promoted.
 version := $(if $(findstring command,$(origin VERSION)),$(VERSION))
 models := $(if $(findstring command,$(origin MODELS)),--models "$(MODELS)")
+names := $(if $(findstring command,$(origin NAMES)),"$(NAMES)")
 tag := $(if $(findstring command,$(origin TAG)),--tag "$(TAG)")
 
 help: ## this list
@@ -45,6 +47,9 @@ compose-up: $(ready) ## the whole stack in containers instead: MinIO, PostgreSQL
 
 compose-down: ## stop the containers; their volumes stay
 	@$(compose) --profile monitoring down
+
+certs: $(ready) ## a CA to develop with, and certificates for server and client: .slipway/certs (NAMES=host,10.0.0.5)
+	@$(run) infra.local.certs $(names)
 
 image-baked: $(ready) ## an image that serves what is Production now, with no MLflow: slipway-serving-baked
 	@$(run) infra.local.trust_keys
