@@ -54,7 +54,8 @@ def _serve(words: argparse.Namespace) -> int:
     except settings.SettingsInvalid as error:
         return _refuse(*error.lines, status=MISCONFIGURED)
     logs.configure(chosen.log_level, sys.stderr)
-    if wrong := [*_wrong_with_store(chosen), *opening.lacking(chosen.auth, chosen.host)]:
+    access = opening.lacking(chosen.auth, chosen.host)
+    if wrong := [*_wrong_with_store(chosen), *_wrong_with_certificates(chosen), *access]:
         return _refuse(*wrong, status=MISCONFIGURED)
     with ExitStack() as held:
         try:
@@ -91,6 +92,20 @@ def _wrong_with_store(chosen: Settings) -> list[str]:
         chosen.store.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return [f"SERVING_STORE: {chosen.store}: {error.strerror}"]
+    return []
+
+
+def _wrong_with_certificates(chosen: Settings) -> list[str]:
+    if chosen.tls.certificate is None:
+        return []
+    from serving.tls import certificates  # cryptography takes a while to import
+
+    try:
+        until = certificates.read(chosen.tls).until
+    except certificates.CertificateInvalid as error:
+        return [str(error)]
+    mutual = chosen.tls.client_ca is not None
+    log.info("with TLS", extra={"certificate_until": until.isoformat(), "clients_show_one": mutual})
     return []
 
 

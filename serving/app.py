@@ -34,6 +34,7 @@ from serving.rest.watched import Watched
 from serving.runtimes import examples
 from serving.settings import Settings
 from serving.store.reads import Reads
+from serving.tls.latest import Latest
 from serving.tracing.opening import opened
 from serving.trials.ledger import Writer
 from serving.trust import Trust
@@ -58,11 +59,13 @@ class More:
 NOTHING_MORE = More()
 
 
-def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Front | Watched:
+def create(
+    settings: Settings, hosts: Path, counted: Path | None = None, certificates: Latest | None = None
+) -> Front | Watched:
     """An app that answers with what is posted in the store while it runs, over gRPC too.
 
     `hosts`: the socket of the fork server, for versions that need their own library; its folder is the pod's own.
-    `counted`: this process's folder for what it counts, beside those of the others.
+    `counted`: this process's folder for what it counts, beside those of the others. `certificates`: of gRPC.
     """
     lineup = Lineup(settings.models, coming=True, offline=settings.offline)
     engine = _engine(settings, lineup, Counts(counted))
@@ -83,7 +86,7 @@ def create(settings: Settings, hosts: Path, counted: Path | None = None) -> Fron
         if guard is not None and guard.keys is not None:
             tasks.append(asyncio.create_task(guard.keys.follow()))
         try:
-            async with _grpc(engine, settings, guard):
+            async with _grpc(engine, settings, guard, certificates):
                 yield
         finally:
             for task in tasks:
@@ -128,13 +131,16 @@ def _webhooks(settings: Settings, hosts: Path) -> tuple[APIRouter, ...]:
 
 
 @asynccontextmanager
-async def _grpc(engine: Engine, settings: Settings, guard: Guard | None) -> AsyncIterator[None]:
+async def _grpc(
+    engine: Engine, settings: Settings, guard: Guard | None, certificates: Latest | None
+) -> AsyncIterator[None]:
     if not settings.grpc_port:
         yield
         return
     from serving.rpc import server
 
-    options = server.Options(receive_bytes=settings.largest_body, send_bytes=settings.largest_body, guard=guard)
+    most = settings.largest_body
+    options = server.Options(receive_bytes=most, send_bytes=most, guard=guard, certificates=certificates)
     started = await server.start(engine, f"{settings.host}:{settings.grpc_port}", options)
     try:
         yield

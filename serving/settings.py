@@ -224,6 +224,26 @@ class Tracing(BaseModel, frozen=True, extra="forbid"):
     """What they are filed under."""
 
 
+class Tls(BaseModel, frozen=True, extra="forbid"):
+    """PEM files, for REST and gRPC alike; they are read again when they change."""
+
+    certificate: Path | None = None
+    """With the certificates between it and its CA below it; without one serving speaks plain HTTP and gRPC."""
+
+    key: Path | None = None
+
+    client_ca: Path | None = None
+    """Clients must show a certificate that one of these has signed; without it they need none."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("SERVING_TLS__CERTIFICATE and SERVING_TLS__KEY: one is set without the other; set both")
+        if self.client_ca is not None and self.certificate is None:
+            raise ValueError("SERVING_TLS__CLIENT_CA: without SERVING_TLS__CERTIFICATE nobody is asked for one; set it")
+        return self
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, env_ignore_empty=True, extra="ignore"
@@ -302,6 +322,8 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
 
     tracing: Tracing = Tracing()
+
+    tls: Tls = Tls()
 
     largest_body: PositiveInt = 64 << 20
     """Bytes of one request; a stream is bounded by the line instead."""
@@ -389,16 +411,14 @@ def _public_key(text: str) -> bytes:
 
 def env_names() -> frozenset[str]:
     """Every environment name this room reads."""
-    groups: dict[str, type[BaseModel]] = {
-        "batching": Batching,
-        "candidate": Candidate,
-        "jobs": Jobs,
-        "auth": Auth,
-        "limits": Limits,
-        "tracing": Tracing,
-    }
+    groups = _groups()
     plain = {_env_name(field) for field in Settings.model_fields if field not in groups}
     return frozenset(plain | {_env_name(name, field) for name, each in groups.items() for field in each.model_fields})
+
+
+def _groups() -> dict[str, type[BaseModel]]:
+    fields = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
 
 
 def read(models: tuple[str, ...] = ()) -> Settings:
@@ -416,7 +436,8 @@ def read(models: tuple[str, ...] = ()) -> Settings:
 
 def _line(where: tuple[int | str, ...], message: str, kind: str) -> str:
     reason = "not set" if kind == "missing" else message.removeprefix("Value error, ")
-    return f"{_env_name(*map(str, where))}: {reason}" if where else reason
+    whole = not where or where in {(name,) for name in _groups()}  # a rule about several names, which says which
+    return reason if whole else f"{_env_name(*map(str, where))}: {reason}"
 
 
 def _env_name(field: str, *below: str) -> str:

@@ -16,6 +16,10 @@ from types import FrameType
 from dotenv import load_dotenv
 
 from serving import lifeline, logs, settings
+from serving.tls.certificates import CertificateInvalid
+from serving.tls.latest import Latest, context_of
+
+log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 3
 """How long requests that run at SIGTERM may still take."""
@@ -33,12 +37,21 @@ def main() -> int:
     logs.configure(chosen.log_level, sys.stderr)
     lifeline.end_with_parent(sys.argv)
 
+    # gRPC's own library prints a line, in a form of its own, for every stranger that fails a handshake.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
     import uvicorn
 
     from serving.app import create
 
+    try:
+        certificates = Latest(chosen.tls) if chosen.tls.certificate else None
+    except CertificateInvalid as error:  # they were good when serving was started
+        log.error("no certificate to start with", extra={"reason": str(error)})
+        return 1
     config = uvicorn.Config(
-        create(chosen, words.hosts, words.counted),
+        create(chosen, words.hosts, words.counted, certificates),
+        ssl_context_factory=(lambda *_: context_of(certificates)) if certificates else None,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -26,4 +26,4 @@ ENV SERVING_OFFLINE=true SERVING_STORE=/slipway/store TMPDIR=/dev/shm \
 USER 10001:10001
 # Ready and not only up: no version that answers will come later.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
-  CMD ["python", "-c", "import os; from urllib.request import urlopen; urlopen(f'http://127.0.0.1:{os.environ.get(\"SERVING_PORT\") or 8000}/v2/health/ready', timeout=4)"]
+  CMD ["python", "-m", "serving.check", "--ready"]

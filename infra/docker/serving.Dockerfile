@@ -28,5 +28,5 @@ USER 10001:10001
 VOLUME /var/lib/slipway
 EXPOSE 8000 8001
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
-  CMD ["python", "-c", "import os; from urllib.request import urlopen; urlopen(f'http://127.0.0.1:{os.environ.get(\"SERVING_PORT\") or 8000}/health', timeout=4)"]
+  CMD ["python", "-m", "serving.check"]
 CMD ["python", "-m", "serving"]

@@ -1,5 +1,7 @@
 """The three programs of the local stack: where each listens, whether it answers, what it last said."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +36,21 @@ class Program:
         """The address to call."""
         host = self.host(settings)
         everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-        return f"http://{'127.0.0.1' if everywhere else host}:{settings.port(self.port_name)}"
+        scheme = "https" if self._with_tls(settings) else "http"
+        return f"{scheme}://{'127.0.0.1' if everywhere else host}:{settings.port(self.port_name)}"
 
     def answers(self, settings: Settings) -> bool:
+        if self._with_tls(settings):  # it knows how to show a certificate where one is asked for
+            words, env = [sys.executable, "-m", "serving.check"], dict(settings.env)
+            return subprocess.run(words, cwd=settings.root, env=env, capture_output=True, check=False).returncode == 0
         try:
             # No trust_env: a proxy has nothing to say about this machine.
             return httpx.get(self.url(settings) + self.health, timeout=2, trust_env=False).status_code < 500
         except httpx.TransportError:
             return False
+
+    def _with_tls(self, settings: Settings) -> bool:
+        return self.name == "serving" and bool(settings.env.get("SERVING_TLS__CERTIFICATE"))
 
 
 PROGRAMS = {

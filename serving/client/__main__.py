@@ -27,7 +27,8 @@ class NotPredicted(Exception):
 def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
-        client = Client(asked.url, model=asked.model, timeout=asked.timeout)
+        shown = {"ca": asked.ca, "certificate": asked.certificate, "certificate_key": asked.certificate_key}
+        client = Client(asked.url, model=asked.model, timeout=asked.timeout, **shown)
     except ValueError as error:
         return _refuse(str(error), status=MISUSED)
     except ImportError as error:
@@ -48,9 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--url", default=URL, help=f"http://…, https://… or grpc://HOST:PORT; {URL}")
+    shared.add_argument("--url", default=URL, help=f"http(s)://… or grpc(s)://HOST:PORT; {URL}")
     shared.add_argument("--model", help="its registered name; the server's first one, which gRPC cannot ask for")
     shared.add_argument("--timeout", type=float, default=SECONDS, help=f"seconds for a request, at most; {SECONDS:g}")
+    shared.add_argument(
+        "--ca", metavar="FILE", help="who signed the server's certificate; else whom this machine trusts"
+    )
+    shared.add_argument("--certificate", metavar="FILE", help="of the client, for a server that asks for one")
+    shared.add_argument("--certificate-key", metavar="FILE", help="of that certificate")
     parser = argparse.ArgumentParser(prog="python -m serving.client", description="Ask a Slipway server.")
     verbs = parser.add_subparsers(required=True, metavar="predict | submit | wait | result | …")
     predict = verbs.add_parser("predict", parents=[shared], help="a prediction for each row of a file")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from serving.client.addresses import Transport, address
 from serving.client.attempts import Steps
+from serving.client.certificates import Certificates, File
 from serving.client.conversation import Conversation
 from serving.client.dialect import Dialect
 from serving.client.errors import ClientError, NoJobs
@@ -41,17 +42,23 @@ class Connection:
         retry: Retry = PATIENT,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        ca: File | None = None,
+        certificate: File | None = None,
+        certificate_key: File | None = None,
     ) -> None:
-        """`url`: `http://…`, `https://…`, `grpc://HOST:PORT`, or HOST:PORT with a transport; ValueError for others.
+        """`url`: `http(s)://…`, `grpc(s)://HOST:PORT`, or HOST:PORT with a transport; ValueError for others.
 
         `model`: the server's first one by default, which gRPC cannot ask for. `timeout`: seconds for a whole call,
         None for no limit. `key`: an API key or a token; the variable SLIPWAY_API_KEY if not given. `headers`: sent with
-        every request, over gRPC as metadata. ImportError: gRPC without grpcio.
+        every request, over gRPC as metadata. Of TLS, as PEM files: the `ca` of the server's certificate, if it is none
+        that this machine trusts, and for a server that asks for one the client's `certificate` and `certificate_key`.
+        ImportError: gRPC without grpcio.
         """
         to = address(url, transport)
         dialect, carriers = _over_http(model) if to.transport == "http" else _over_grpc(model)
+        shown = Certificates(ca, certificate, certificate_key).checked(secure=to.secure)
         self._timeout = timeout
-        self._carrier: Any = self._carrier_of(carriers)(to.place, {**_known_by(key), **(headers or {})})
+        self._carrier: Any = self._carrier_of(carriers)(to, {**_known_by(key), **(headers or {})}, shown)
         self._conversation = Conversation(dialect, retry)
         self._model, self._retry = model, retry
         self._jobs: dict[str | None, JobConversation] | None = None

@@ -5,6 +5,8 @@ from typing import Any
 
 import grpc
 
+from serving.client.addresses import Address
+from serving.client.certificates import Certificates
 from serving.client.over_grpc import Request
 from serving.client.statuses import Response
 from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceStub
@@ -14,8 +16,11 @@ _OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0))
 
 
 class Carrier:
-    def __init__(self, address: str, headers: Mapping[str, str]) -> None:
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+    def __init__(self, to: Address, headers: Mapping[str, str], shown: Certificates) -> None:
+        if to.secure:
+            self._channel = grpc.secure_channel(to.place, _credentials(shown), options=_OPTIONS)
+        else:
+            self._channel = grpc.insecure_channel(to.place, options=_OPTIONS)
         self._stub: Any = GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self._headers = headers
 
@@ -32,8 +37,11 @@ class Carrier:
 
 
 class AsyncCarrier:
-    def __init__(self, address: str, headers: Mapping[str, str]) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+    def __init__(self, to: Address, headers: Mapping[str, str], shown: Certificates) -> None:
+        if to.secure:
+            self._channel = grpc.aio.secure_channel(to.place, _credentials(shown), options=_OPTIONS)
+        else:
+            self._channel = grpc.aio.insecure_channel(to.place, options=_OPTIONS)
         self._stub: Any = GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self._headers = headers
 
@@ -47,6 +55,10 @@ class AsyncCarrier:
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+def _credentials(shown: Certificates) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(*shown.read())
 
 
 def _metadata(headers: Mapping[str, str], request: Request) -> tuple[tuple[str, str], ...]:

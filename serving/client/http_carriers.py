@@ -1,24 +1,28 @@
 """Carry one HTTP request and bring back its response, on a thread or in an event loop. Decides nothing."""
 
 import asyncio
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 import httpx
 
+from serving.client.addresses import Address
+from serving.client.certificates import Certificates
 from serving.client.errors import DeadlineExpired, Unreachable
 from serving.client.over_http import TIMEOUT, Request
 from serving.client.problems import Response
 
+NONE = Certificates()
 CONNECT_SECONDS = 5.0
 """A machine that takes no connection in that time is not there."""
 
 
 class Carrier:
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self._http = httpx.Client(base_url=url, headers=dict(headers))
+    def __init__(self, to: Address, headers: Mapping[str, str], shown: Certificates = NONE) -> None:
+        self._http = httpx.Client(base_url=to.place, headers=dict(headers), verify=shown.context() or True)
 
     def send(self, request: Request, seconds: float | None) -> Response:
         """Unreachable; DeadlineExpired after `seconds`, or, where an answer comes in drops, after twice that."""
@@ -42,8 +46,8 @@ class Carrier:
 
 
 class AsyncCarrier:
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self._http = httpx.AsyncClient(base_url=url, headers=dict(headers))
+    def __init__(self, to: Address, headers: Mapping[str, str], shown: Certificates = NONE) -> None:
+        self._http = httpx.AsyncClient(base_url=to.place, headers=dict(headers), verify=shown.context() or True)
 
     async def send(self, request: Request, seconds: float | None) -> Response:
         """Unreachable; DeadlineExpired after `seconds`."""
@@ -81,4 +85,18 @@ def _options(request: Request, seconds: float | None) -> dict[str, Any]:
 def _refuse(error: httpx.RequestError) -> NoReturn:
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         raise DeadlineExpired from error
-    raise Unreachable(f"the server cannot be reached, or broke off: {type(error).__name__}") from error
+    reason = next(filter(None, map(_of_tls, _behind(error))), type(error).__name__)
+    raise Unreachable(f"the server cannot be reached, or broke off: {reason}") from error
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _of_tls(error: BaseException) -> str | None:
+    """Whose certificate it is about, which nobody would guess from a type's name."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    return f"TLS: {error.reason}" if isinstance(error, ssl.SSLError) else None

@@ -9,7 +9,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 
 from serving.access.guard import Guard
 from serving.engine import Engine
-from serving.rpc import pool
+from serving.rpc import credentials, pool
 from serving.rpc.generated import open_inference_pb2, slipway_pb2
 from serving.rpc.generated.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from serving.rpc.generated.slipway_pb2_grpc import add_PredictionsServicer_to_server
@@ -17,6 +17,7 @@ from serving.rpc.health import Health
 from serving.rpc.inference_service import InferenceService
 from serving.rpc.predictions_service import PredictionsService
 from serving.rpc.reflected import Reflection
+from serving.tls.latest import Latest
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Options:
     health_poll_seconds: float = 0.5
     guard: Guard | None = None
     """None: anybody may ask anything."""
+    certificates: Latest | None = None
+    """None: in plain text."""
 
 
 async def start(engine: Engine, address: str, options: Options = Options()) -> grpc.aio.Server:
@@ -49,7 +52,10 @@ async def start(engine: Engine, address: str, options: Options = Options()) -> g
     add_HealthServicer_to_server(health, server)
     _reflect(server, services, options.guard)
     try:
-        server.add_insecure_port(address)
+        if options.certificates is None:
+            server.add_insecure_port(address)
+        else:
+            server.add_secure_port(address, credentials.of(options.certificates))
     except RuntimeError as error:
         raise OSError(f"gRPC cannot listen on {address}") from error
     await server.start()

@@ -148,6 +148,23 @@ def test_another_word_for_what_is_allowed_is_refused(environment: pytest.MonkeyP
     assert [line.partition(":")[0] for line in refused()] == [name]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"CERTIFICATE": "a.pem"}, "SERVING_TLS__CERTIFICATE and SERVING_TLS__KEY: one is set without the other"),
+        ({"KEY": "a.key"}, "SERVING_TLS__CERTIFICATE and SERVING_TLS__KEY: one is set without the other"),
+        ({"CLIENT_CA": "ca.pem"}, "SERVING_TLS__CLIENT_CA: without SERVING_TLS__CERTIFICATE nobody is asked"),
+    ],
+)
+def test_half_of_tls_is_refused(environment: pytest.MonkeyPatch, given: dict[str, str], said: str) -> None:
+    for name, value in given.items():
+        environment.setenv(f"SERVING_TLS__{name}", value)
+
+    (line,) = refused()
+
+    assert line.startswith(said)
+
+
 def test_the_names_are_those_of_the_environment() -> None:
     assert settings.env_names() == {
         "AWS_SECRET_ACCESS_KEY",
@@ -204,6 +221,9 @@ def test_the_names_are_those_of_the_environment() -> None:
         "SERVING_TRACING__ENDPOINT",
         "SERVING_TRACING__SAMPLE_RATIO",
         "SERVING_TRACING__SERVICE",
+        "SERVING_TLS__CERTIFICATE",
+        "SERVING_TLS__CLIENT_CA",
+        "SERVING_TLS__KEY",
         "SERVING_TRUST",
         "SERVING_TRUST_KEYS",
         "SERVING_WEBHOOK_SECRET",
