@@ -61,12 +61,15 @@ train: $(ready) ## run what changed of the pipeline, up to a registered version
 promote: $(ready) ## the gate, then Production: the best version, or VERSION=3
 	@$(run) pipelines.promote $(version)
 
-check: $(ready) ## format, lint, types, who may import whom
+check: $(ready) ## format, lint, types, who may import whom, known weaknesses
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/shellcheck infra/*.sh requirements/*.sh serving/rpc/*.sh .ci/run
 	.venv/bin/lint-imports
+	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive serving pipelines infra
+	.venv/bin/hadolint infra/docker/*.Dockerfile
+	$(run) infra.advisories
 
 format: $(ready) ## put the code into the format that `make check` wants
 	.venv/bin/ruff format

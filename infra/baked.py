@@ -64,7 +64,7 @@ def make(here: Settings, models: str, image: str, *, trust: str) -> None:
 def _bake(context: Path, env: dict[str, str]) -> Iterator[str]:
     """On the host's network, where MLFLOW_TRACKING_URI is the address that .env says."""
     yield from ("run", "--rm", "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}")
-    yield from ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")  # noqa: S108 - of the container
+    yield from ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")  # noqa: S108 - of the container # nosec B108
     yield from _named("--env", ("SERVING_MODELS", *DECIDE, *REGISTRY), env)
     yield from ("--volume", f"{context}:/context", SERVING, "python", "-m", "serving.bake", "/context/store")
 

@@ -28,7 +28,7 @@ log = logging.getLogger("serving")
 COMMANDS: dict[str, Any] = {"score": command_line, "jobs": working, "keys": keys, "doctor": doctor}
 """Each a module that says what it is ABOUT, can `describe` its words and `run` them."""
 MISCONFIGURED = 2
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only a folder of our own in it is used
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only a folder of our own in it is used # nosec B108
 
 
 def main() -> int:

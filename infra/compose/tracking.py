@@ -56,7 +56,7 @@ def command() -> list[str]:
     """The server's command line. The database's address holds a password, so it is not in it."""
     return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--host", "0.0.0.0", "--port", "5000"),  # noqa: S104 - a container's own network; who may call is said in compose
+        *("--host", "0.0.0.0", "--port", "5000"),  # noqa: S104 - a container's own network; who may call is said in compose # nosec B104
         *("--artifacts-destination", f"{SCHEME}://{BUCKET}"),
         *("--workers", "2"),  # each costs 260 MB
     ]

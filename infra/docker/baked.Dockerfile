@@ -2,6 +2,8 @@
 # `make image-baked` builds it, from a context of its own: `store/`, which SERVING_IMAGE itself has baked.
 ARG SERVING_IMAGE=slipway-serving:latest
 FROM ${SERVING_IMAGE} AS store
+# Of a stage that becomes no image; the last one is not root.
+# hadolint ignore=DL3002
 USER 0:0
 COPY store /store
 # Root's, so that serving can read it and nobody there can change it; whose it was on the host does not matter.

@@ -10,7 +10,7 @@ from contextlib import chdir, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Fault, ServerProxy  # our own supervisor, on a socket in our folder # nosec B411
 
 from supervisor.xmlrpc import SupervisorTransport
 

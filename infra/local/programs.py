@@ -35,7 +35,7 @@ class Program:
     def url(self, settings: Settings) -> str:
         """The address to call."""
         host = self.host(settings)
-        everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound # nosec B104
         scheme = "https" if self._with_tls(settings) else "http"
         return f"{scheme}://{'127.0.0.1' if everywhere else host}:{settings.port(self.port_name)}"
 

@@ -30,10 +30,9 @@ def probing(original: Ask, rows: Rows) -> Iterator[tuple[str, Rows]]:
     numbers = _numbers(some)
     if numbers is not None:
         spread = np.nan_to_num(np.nanstd(numbers, axis=0)) + 1e-3
-        yield (
-            "near",
-            _with(some, numbers + random.normal(size=numbers.shape) * spread * random.choice([1e-6, 0.3], (PROBES, 1))),
-        )
+        noise = random.normal(size=numbers.shape) * spread
+        scales = random.choice([1e-6, 0.3], (PROBES, 1))  # numpy's, of trial rows # nosec B311
+        yield "near", _with(some, numbers + noise * scales)
         yield "jumps", _jumps(original, some, random)
         for kind, value in (("nan", np.nan), ("inf", np.inf)):
             yield kind, _with(some, np.where(_one_each(numbers.shape), value, numbers))

@@ -154,7 +154,7 @@ def _asked(connection: Connection, question: tuple[str, tuple[object, ...]]) -> 
 def question(connection: Connection) -> tuple[Literal["predict", "invoke"], tuple[Any, ...]]:
     """A host's side of `ask` and `invoke`."""
     asked: tuple[Literal["predict", "invoke"], tuple[Any, ...]]
-    asked = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our own worker, over a socket nobody else has
+    asked = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our own worker, over a socket nobody else has # nosec B301
     return asked
 
 

@@ -66,6 +66,10 @@ def variables(service: str) -> dict[str, str]:
     return {name: str(value) for name, value in SERVICES[service].get("environment", {}).items()}
 
 
+def is_secret(name: str, value: str) -> bool:
+    return bool(SECRET.fullmatch(name) and value)
+
+
 def test_both_docker_composes_can_read_it() -> None:
     """1.29 knows no other top-level names, and no build but one of the legacy builder's."""
     assert {name for name in COMPOSE if not name.startswith("x-")} <= {"services", "volumes", "networks"}
@@ -116,7 +120,7 @@ def test_what_is_refused_are_all_the_secrets_there_are() -> None:
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_secrets_come_from_the_environment_and_have_no_default(service: str) -> None:
     """Nothing is none: what a secret opens is closed then, where that is what `OPTIONAL` says of it."""
-    secrets = {name: value for name, value in variables(service).items() if SECRET.fullmatch(name)}
+    secrets = {name: value for name, value in variables(service).items() if is_secret(name, value)}
     needed = {name: value for name, value in secrets.items() if name not in OPTIONAL}
 
     assert [name for name, value in needed.items() if not re.fullmatch(r"\$\{\w+:\?[^}]+\}", value)] == []
@@ -144,9 +148,10 @@ def test_mlflow_answers_to_every_name_it_is_called_by(name: str) -> None:
 @pytest.mark.parametrize("service", ["serving", "jobs"])
 def test_serving_gets_no_keys_but_those_of_the_place_of_jobs(service: str) -> None:
     """A version's files come from MLflow; bodies and results of jobs lie on S3."""
-    names = set(variables(service)) - OPTIONAL  # a secret of its own, that opens nothing else
+    given = {name: value for name, value in variables(service).items() if is_secret(name, value)}
+    names = set(given) - OPTIONAL  # a secret of its own, that opens nothing else
 
-    assert {name for name in names if SECRET.fullmatch(name)} == {"AWS_SECRET_ACCESS_KEY"}
+    assert names == {"AWS_SECRET_ACCESS_KEY"}
 
 
 def test_serving_trusts_signed_versions_only_unless_told_otherwise() -> None:
@@ -238,3 +243,30 @@ def test_the_images_run_the_python_that_the_locks_are_for() -> None:
         assert {rest.split()[0] for word, rest in instructions(dockerfile) if word == "FROM"} == {
             f"python:{lowest}-slim-bookworm"
         }
+
+
+SECURED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
+OURS = {name for name, service in SERVICES.items() if "build" in service}
+ON_THE_HOSTS_FOLDER = {"pipelines"}
+"""It works in the project's folder as whoever runs it; .venv, DVC's cache and git are there."""
+
+
+@pytest.mark.parametrize("service", sorted(OURS - ON_THE_HOSTS_FOLDER))
+def test_our_services_have_a_read_only_file_system_and_no_privilege(service: str) -> None:
+    assert {name: SERVICES[service].get(name) for name in SECURED} == SECURED
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_no_service_gains_privileges_or_is_given_any(service: str) -> None:
+    described = SERVICES[service]
+
+    assert "no-new-privileges:true" in described["security_opt"]
+    assert not {"privileged", "cap_add", "devices", "pid", "ipc", "userns_mode"} & set(described)
+    assert "user" not in described or not str(described["user"]).startswith("0")
+
+
+@pytest.mark.parametrize("dockerfile", [*DOCKERFILES, BAKED], ids=lambda path: path.name)
+def test_our_images_run_as_nobody_special(dockerfile: Path) -> None:
+    users = [rest for word, rest in instructions(dockerfile) if word == "USER"]
+
+    assert users[-1] == "10001:10001"
