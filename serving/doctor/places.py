@@ -46,7 +46,7 @@ def _refused(host: str, port: int) -> str | None:
 
 def _is_serving(host: str, port: int, seconds: float) -> bool:
     """Of ours, by what it says of itself."""
-    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound  # nosec B104
     try:
         told = json.loads(look(f"http://{host}:{port}/v2", seconds).text)
     except (Silent, ValueError):

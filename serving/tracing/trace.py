@@ -16,6 +16,11 @@ _PARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-
 _SAMPLED, _RANDOM = 1, 2
 
 
+def new_id(bits: int) -> int:
+    """Nobody gains by guessing one, and the system's randomness costs ten times as much."""
+    return random.getrandbits(bits)  # nosec B311
+
+
 @dataclass(slots=True, eq=False)
 class Batch:
     """Rows of several requests in one call of the model."""
@@ -24,8 +29,8 @@ class Batch:
     requests: int
     members: "tuple[Trace, ...]"
     """Those requests whose traces are exported."""
-    trace_id: int = field(default_factory=lambda: random.getrandbits(128))
-    span_id: int = field(default_factory=lambda: random.getrandbits(64))
+    trace_id: int = field(default_factory=lambda: new_id(128))
+    span_id: int = field(default_factory=lambda: new_id(64))
     told: bool = False
     """Has one of the members exported it?"""
 
@@ -73,7 +78,7 @@ class Trace:
 
     def part(self) -> "Trace":
         """Of this one: a message of a stream, for example."""
-        return Trace(self.trace_id, random.getrandbits(64), self.span_id, self.flags, self.state)
+        return Trace(self.trace_id, new_id(64), self.span_id, self.flags, self.state)
 
     def mark(self, mark: Mark) -> None:
         if len(self.marks) < MOST_MARKS:
@@ -86,11 +91,11 @@ def begun(traceparent: str | None, tracestate: str, bound: int) -> Trace:
     """The caller's trace, sampled as the caller does; a new one where there is none, sampled below `bound` of 2**64."""
     found = _PARENT.fullmatch(traceparent) if traceparent else None
     if found is None or (found[1] == "00" and found[5]):
-        trace_id = random.getrandbits(128) or 1
-        return Trace(trace_id, random.getrandbits(64) or 1, flags=_RANDOM | (trace_id & (2**64 - 1) < bound))
+        trace_id = new_id(128) or 1
+        return Trace(trace_id, new_id(64) or 1, flags=_RANDOM | (trace_id & (2**64 - 1) < bound))
     flags = int(found[4], 16) & (_SAMPLED | _RANDOM)
     state = tracestate if len(tracestate) <= LONGEST_STATE else ""
-    return Trace(int(found[2], 16), random.getrandbits(64) or 1, int(found[3], 16), flags, state)
+    return Trace(int(found[2], 16), new_id(64) or 1, int(found[3], 16), flags, state)
 
 
 def mark_batch(members: "list[tuple[Trace | None, float, int]]", began: float, ended: float) -> None:

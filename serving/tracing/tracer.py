@@ -3,13 +3,12 @@
 Knows no OpenTelemetry: `export.py` is told of plain `Span`s, in the order in which they began.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from serving.tracing.trace import Batch, Mark, Trace, begun
+from serving.tracing.trace import Batch, Mark, Trace, begun, new_id
 
 Attributes = Mapping[str, str | int | float | bool]
 Kind = Literal["internal", "server", "consumer"]
@@ -76,7 +75,7 @@ class Tracer:
     def waited(self, before: Trace, name: str, began_ns: int, attributes: Attributes) -> None:
         """A span up to now whose parent is that of `before`."""
         if before.sampled and before.parent_id is not None:
-            ids = before.trace_id, random.getrandbits(64), before.parent_id, before.state
+            ids = before.trace_id, new_id(64), before.parent_id, before.state
             self._export(Span(name, *ids, began_ns, time.time_ns(), attributes))
 
 
@@ -107,7 +106,7 @@ def _parts(trace: Trace, done: Done, clock: _Clock) -> Iterator[Span]:
 
 
 def _part(trace: Trace, name: str, began_ns: int, ended_ns: int) -> Span:
-    return Span(name, trace.trace_id, random.getrandbits(64), trace.span_id, trace.state, began_ns, ended_ns)
+    return Span(name, trace.trace_id, new_id(64), trace.span_id, trace.state, began_ns, ended_ns)
 
 
 def _predict(trace: Trace, mark: Mark, clock: _Clock) -> Span:
@@ -116,7 +115,7 @@ def _predict(trace: Trace, mark: Mark, clock: _Clock) -> Span:
     if batch is not None:
         attributes |= {"slipway.batch.rows": batch.rows, "slipway.batch.requests": batch.requests}
     links = () if batch is None else ((batch.trace_id, batch.span_id),)
-    ids = trace.trace_id, random.getrandbits(64), trace.span_id, trace.state
+    ids = trace.trace_id, new_id(64), trace.span_id, trace.state
     return Span("predict", *ids, clock.ns(mark.began), clock.ns(mark.ended), attributes, links=links)
 
 
