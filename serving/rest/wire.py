@@ -18,6 +18,7 @@ ENCODING = b"content-encoding"
 UNPACKED = {b"", b"identity"}
 LONG_PACKED = 4096
 """Bytes; what they unpack to may be a thousand times as much, and would hold up everybody else's request."""
+_FIRST_WINDOW = 256
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 TIMEOUT = b"x-request-timeout-ms"
 """How long the caller will wait; what cannot be answered by then is not predicted."""
@@ -105,20 +106,27 @@ def unpacked(body: bytes, packing: bytes, largest: int) -> bytes:
         return body
     if name not in {b"gzip", b"deflate"}:
         raise UnsupportedEncoding(("gzip", "deflate"))
-    found = b""
-    while True:  # gzip may come in several members
-        unpacker = zlib.decompressobj(_ZLIB_OR_GZIP)
-        try:
-            found += unpacker.decompress(body, largest + 1 - len(found))
-        except zlib.error:
-            raise InvalidInput(f"the body is not {name.decode()}, as its Content-Encoding says") from None
-        if len(found) > largest:
-            raise _too_large(largest)
-        if not unpacker.eof:
-            raise InvalidInput("the body ends before what its Content-Encoding packs")
-        body = unpacker.unused_data
-        if not body:
-            return found
+    try:
+        return _members(memoryview(body), largest)
+    except zlib.error:
+        raise InvalidInput(f"the body is not {name.decode()}, as its Content-Encoding says") from None
+
+
+def _members(packed: memoryview, largest: int) -> bytes:
+    """gzip may come in several, and what zlib does not use of what it is given it copies: so it is given ever more."""
+    found, at = bytearray(), 0
+    while at < len(packed) or not at:
+        unpacker, window = zlib.decompressobj(_ZLIB_OR_GZIP), _FIRST_WINDOW
+        while not unpacker.eof:
+            if at >= len(packed):
+                raise InvalidInput("the body ends before what its Content-Encoding packs")
+            piece = packed[at : at + window]
+            found += unpacker.decompress(piece, largest + 1 - len(found))
+            if len(found) > largest:
+                raise _too_large(largest)
+            at += len(piece) - len(unpacker.unused_data)
+            window *= 2
+    return bytes(found)
 
 
 def _too_large(largest: int) -> TooLarge:

@@ -73,3 +73,11 @@ async def test_a_packing_that_is_not_known_is_a_415(client: httpx.AsyncClient, l
     answer = await client.post("/invocations", content=b"secret", headers=headers)
 
     assert (answer.status_code, answer.json()["type"]) == (415, "urn:slipway:problem:unsupported-encoding")
+
+
+def test_many_members_of_gzip_are_unpacked_in_one_go() -> None:
+    members = 200_000
+
+    assert (
+        unpacked(gzip.compress(b"a") * members, b"gzip", members) == b"a" * members
+    )  # with a copy of the rest: minutes
