@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.decoding import frames
+from serving.decoding import frames, growth
 from serving.decoding.columns import Misfit, cast, convert, enforce, inferred
 from serving.protocol import Array, Column
 
@@ -62,7 +62,12 @@ def _gathered(wanted: tuple[Column, ...], items: list[Any]) -> dict[str, Array]:
             raise Misfit("not all instances are objects")
         for name, value in item.items():
             found.setdefault(name, []).append(convert(value, types.get(name)))
-    return {name: np.array(values) for name, values in found.items()}
+    return {name: _joined(values) for name, values in found.items()}
+
+
+def _joined(values: list[Array]) -> Array:
+    growth.check_arrays(values)
+    return np.array(values)
 
 
 def _inputs(wanted: tuple[Column, ...], content: Any) -> list[Array]:
@@ -87,7 +92,8 @@ def _table(wanted: tuple[Column, ...], found: dict[str, Array]) -> list[Array]:
     if not lengths and found.keys() - _types(wanted).keys():
         raise Misfit("other columns beside single values")
     count = max(lengths, default=1)
-    return _enforce(wanted, {name: each if each.ndim else np.full(count, each[()]) for name, each in found.items()})
+    # Not np.full: whoever sends columns that nobody asked for would fill the memory.
+    return _enforce(wanted, {name: each if each.ndim else np.broadcast_to(each, count) for name, each in found.items()})
 
 
 def _records(wanted: tuple[Column, ...], content: list[Any]) -> list[Array]:
@@ -100,7 +106,7 @@ def _records(wanted: tuple[Column, ...], content: list[Any]) -> list[Array]:
         if not values or any(each.ndim for each in values.values()):
             raise Misfit("no single values")
         if len(values) == len(content):
-            found.append(np.array(list(values.values())))
+            found.append(_joined(list(values.values())))
         elif type_name == "datetime":
             raise Misfit("a date is missing")
         else:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from serving.decoding import growth
 from serving.protocol import Array
 
 DTYPES = {
@@ -60,6 +61,7 @@ def squeeze(found: Array, wanted: "np.dtype[Any]") -> Array:
 def convert(value: object, type_name: str | None) -> Array:
     """A list, or a single value as an array without dimensions, as MLflow reads `inputs` and `instances`."""
     if type_name is None:
+        growth.check_texts(value)
         return np.array(value)
     dtype = np.dtype(_NUMPY[type_name])
     with np.errstate(over="ignore", invalid="ignore"):
@@ -71,6 +73,8 @@ def convert(value: object, type_name: str | None) -> Array:
 
 
 def _array(value: object, dtype: "np.dtype[Any]") -> Array:
+    if dtype.kind in "US":
+        growth.check_texts(value)
     return np.array(value, dtype) if isinstance(value, list) else np.array([value], dtype).reshape(())
 
 

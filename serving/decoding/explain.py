@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 
+from serving.decoding import growth
 from serving.decoding.fields import NUMBER, kind, summary
 from serving.decoding.misfits import Table, in_field, in_params, in_table
 from serving.protocol import CSV, PARQUET, Column, Signature, Tensor
@@ -31,6 +32,8 @@ def _first(signature: Signature, media_type: str, body: bytes) -> str | None:
         return next(_complaints(signature, media_type, body), None)
     except RecursionError:
         return "the body is nested too deeply"
+    except growth.Sprawling as error:
+        return str(error)
     except ValueError:
         return "the body is not JSON: a number has too many digits"
     except csv.Error:
@@ -123,6 +126,7 @@ def _ragged(rows: Sequence[Sequence[object]], width: int) -> Iterator[str]:
 
 
 def _by_column(header: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    growth.check(sum(map(len, rows)) + len(header), len(header) * len(rows))
     return {name: [row[at] if at < len(row) else None for row in rows] for at, name in enumerate(header)}
 
 
@@ -136,6 +140,7 @@ def _records(signature: Signature, content: object) -> Iterator[str]:
             yield f"row {number} of dataframe_records must be an object, got {kind(row)}"
             return
         names.update(dict.fromkeys(row))
+    growth.check(sum(map(len, content)), len(names) * len(content))
     yield from in_table(signature, {name: [row.get(name) for row in content] for name in names})
 
 

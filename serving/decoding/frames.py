@@ -8,6 +8,7 @@ where the model goes by position.
 from dataclasses import dataclass
 from typing import Any
 
+from serving.decoding import growth
 from serving.decoding.columns import Misfit
 
 _MISSING = float("nan")
@@ -71,6 +72,7 @@ def _of_objects(data: list[Any], names: list[Any] | None, index: list[Any] | Non
         raise Misfit("not all rows are objects")
     if names is None:
         names = list(dict.fromkeys(name for row in data for name in row))
+    growth.check(sum(map(len, data)), len(names) * len(data))
     return Frame(names, [[row.get(name, _MISSING) for row in data] for name in names], len(data), index)
 
 
@@ -79,4 +81,5 @@ def _of_lists(rows: list[Any]) -> list[list[Any]]:
     if not all(isinstance(row, list) for row in rows):
         raise Misfit("not all rows are lists")
     width = max(len(row) for row in rows)
+    growth.check(sum(map(len, rows)), width * len(rows))
     return [[row[at] if at < len(row) else None for row in rows] for at in range(width)]

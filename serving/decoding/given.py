@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from serving.decoding import growth
 from serving.decoding.columns import Misfit, enforce, objects
 from serving.decoding.fields import called
 from serving.decoding.nested import fits_shape
@@ -75,11 +76,14 @@ def _tensor(where: str, values: Array | None, wanted: Tensor) -> Array:
     try:
         # numpy's own dtypes for text have a length, so that any number of them is of the signature's.
         if values.dtype.hasobject and dtype.kind in "US":
+            growth.check_texts(values.ravel().tolist())
             values = (_texts(values) if dtype.kind == "U" else values).astype(dtype)
         elif values.dtype.hasobject and dtype.hasobject:
             values = _texts(values)
     except UnicodeDecodeError:
         raise InvalidInput(f"{where}: a text is not UTF-8") from None
+    except growth.Sprawling as error:
+        raise InvalidInput(f"{where}: {error}") from None
     if values.dtype.kind != dtype.kind or (dtype.kind not in "US" and values.dtype != dtype):
         raise InvalidInput(f"{where}: expected {wanted.dtype}, got {values.dtype}")
     if not fits_shape(values.shape, wanted.shape):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.decoding import frames
+from serving.decoding import frames, growth
 from serving.decoding.columns import Misfit, inferred, squeeze
 from serving.protocol import Array, Tensor
 
@@ -62,6 +62,8 @@ def fits_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 def _array(value: object, dtype: str | None) -> Array:
+    if dtype is None or np.dtype(dtype).kind in "US":
+        growth.check_texts(value)
     with np.errstate(over="ignore", invalid="ignore"):
         if dtype is None or not dtype.startswith("datetime64"):
             return np.array(value, dtype)
@@ -86,6 +88,8 @@ def _gathered(types: Mapping[str, str], items: list[Any]) -> dict[str, Array]:
             raise Misfit("not all instances are objects")
         for name, value in item.items():
             found.setdefault(name, []).append(_array(value, types.get(name)))
+    for values in found.values():
+        growth.check_arrays(values)
     return {name: np.array(values) for name, values in found.items()}
 
 

@@ -30,7 +30,9 @@ from serving.decoding import bodies, given, nested, tables
 from serving.decoding.columns import DTYPES
 from serving.decoding.explain import explain
 from serving.decoding.fast import Fast
+from serving.decoding.growth import Sprawling
 from serving.decoding.params import TYPES, Params
+from serving.decoding.unpacking import TooMuch
 from serving.errors import InvalidInput
 from serving.protocol import JSON, PREDICT_PROBA, Array, Block, Column, Rows, Signature, Tensor, Unplanned
 
@@ -78,6 +80,8 @@ class Plan:
             method, own = self._params.read(params)
         except Params.NotBoolean:
             raise
+        except (Sprawling, TooMuch) as error:
+            raise InvalidInput(str(error)) from None
         except (Params.Wrong, *bodies.REFUSALS):
             raise InvalidInput(explain(self._strict, media_type, body)) from None
         return Rows(arrays, len(arrays[0]), method, own)

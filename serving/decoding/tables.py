@@ -5,13 +5,15 @@ without a line feed, and NUL, in CSV; a missing value in a boolean column, and p
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from serving.decoding import growth
 from serving.decoding.columns import DTYPES, Misfit, enforce, objects
+from serving.decoding.unpacking import Packed
 from serving.protocol import CSV, Array, Column
 
 _FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"([^,\r\n]*)|(?!")([^,\r\n]*))(,|\r?\n|\Z)')
@@ -84,6 +86,7 @@ def _rows(text: str) -> tuple[list[str], list[list[str]], int]:
     width = max(len(header), len(rows[0]))
     if any(len(row) > width for row in rows):
         raise Misfit("more fields than columns")
+    growth.check(sum(map(len, rows)) + len(header), width * len(rows))
     index = width - len(header)
     return header, [(row + [""] * (width - len(row)))[index:] for row in rows], index
 
@@ -119,13 +122,15 @@ def _quoted_lines(text: str) -> Iterator[list[str]]:
 def _distinct(header: list[str]) -> list[tuple[str, str]]:
     """Each name as pandas makes it distinct, and as it was; the nameless come last."""
     names = [name or f"Unnamed: {at}" for at, name in enumerate(header)]
-    originals, seen = list(names), defaultdict[str, int](int)
+    originals, seen, present = list(names), defaultdict[str, int](int), Counter(names)
     for at in sorted(range(len(names)), key=lambda at: not header[at]):
         name, count = names[at], seen[names[at]]
         while count:
             seen[originals[at]] = count + 1
             name = f"{originals[at]}.{count}"
-            count = count + 1 if name in names else seen[name]
+            count = count + 1 if present[name] else seen[name]
+        present[names[at]] -= 1
+        present[name] += 1
         names[at] = name
         seen[name] = count + 1
     return list(zip(names, originals, strict=True))
@@ -177,26 +182,21 @@ def _truth(text: str) -> bool:
 
 
 def _parquet(wanted: Sequence[Column], body: bytes) -> list[Array]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        # Not read_table, and below not to_numpy or to_pandas_dtype: they import pandas where it is installed.
-        table = parquet.ParquetFile(pa.BufferReader(body)).read(use_threads=False)
-    except (pa.ArrowException, OSError):
-        raise Misfit("not Parquet") from None
-    described = dict(table.schema.pandas_metadata or {})
+    packed = Packed(body)
+    described = dict(packed.schema.pandas_metadata or {})
     if any(each["numpy_type"][:1].isupper() for each in described.get("columns", ())):
         raise Misfit("nullable types of pandas")
     index = {name for name in described.get("index_columns", ()) if isinstance(name, str)}
-    names = [name for name in table.column_names if name not in index]
+    names = [name for name in packed.schema.names if name not in index]
     chosen = [each.name for each in wanted if each.name is not None] or names[: len(wanted)]
     if len(chosen) < len(wanted) or any(names.count(name) != 1 for name in chosen):
         raise Misfit("a column is missing")
+    table = packed.columns(chosen)
     return [_stored(table.column(name), each.type) for name, each in zip(chosen, wanted, strict=True)]
 
 
 def _stored(values: Any, type_name: str) -> Array:
+    # Not by to_numpy or to_pandas_dtype: they import pandas where it is installed.
     import pyarrow as pa
 
     kind = values.type
