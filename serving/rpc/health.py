@@ -12,7 +12,7 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthServicer
 
-from serving.errors import UnknownModel
+from serving.errors import InvalidInput, UnknownModel
 from serving.lineup import Lineup
 from serving.rpc.exchange import Context
 
@@ -23,7 +23,10 @@ class Health(HealthServicer):
         self._lineup, self._services, self._poll_seconds = lineup, services, poll_seconds
 
     async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
-        status = self._status(request.service)
+        try:
+            status = self._status(request.service)
+        except InvalidInput as error:
+            await context.abort(StatusCode.INVALID_ARGUMENT, str(error))
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
             await context.abort(StatusCode.NOT_FOUND, "no such service or model here")
         return HealthCheckResponse(status=status)

@@ -17,6 +17,7 @@ from serving.rpc.health import Health
 from serving.rpc.inference_service import InferenceService
 from serving.rpc.predictions_service import PredictionsService
 from serving.rpc.reflected import Reflection
+from serving.rpc.unreadable import Forgiving
 from serving.tls.latest import Latest
 
 
@@ -46,10 +47,11 @@ async def start(engine: Engine, address: str, options: Options = Options()) -> g
     services = [_name(open_inference_pb2, "GRPCInferenceService"), _name(slipway_pb2, "Predictions")]
     health = Health(engine.lineup, frozenset(services), poll_seconds=options.health_poll_seconds)
     inference = InferenceService(engine, options.guard, ahead=options.stream_ahead)
-    add_GRPCInferenceServiceServicer_to_server(inference, server)  # type: ignore[no-untyped-call]  # generated
+    forgiving = Forgiving(server)
+    add_GRPCInferenceServiceServicer_to_server(inference, forgiving)  # type: ignore[no-untyped-call]  # generated
     predictions = PredictionsService(engine, options.guard)
-    add_PredictionsServicer_to_server(predictions, server)  # type: ignore[no-untyped-call]  # generated
-    add_HealthServicer_to_server(health, server)
+    add_PredictionsServicer_to_server(predictions, forgiving)  # type: ignore[no-untyped-call]  # generated
+    add_HealthServicer_to_server(health, forgiving)
     _reflect(server, services, options.guard)
     try:
         if options.certificates is None:
