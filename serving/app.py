@@ -41,9 +41,6 @@ from serving.trust import Trust
 from serving.watching.freshness import Freshness, limit
 from serving.watching.watcher import Loading, Watcher
 
-GRACE_SECONDS = 3
-"""How long gRPC calls that run at SIGTERM may still take."""
-
 
 @dataclass(frozen=True)
 class More:
@@ -145,7 +142,7 @@ async def _grpc(
     try:
         yield
     finally:
-        await started.stop(GRACE_SECONDS)
+        await started.stop(settings.finish_seconds)
 
 
 def build(
@@ -182,4 +179,4 @@ def build(
     # Around the app and not among its middleware: what FastAPI does before that costs a tenth of a small prediction.
     front = Front(app, engine, more.guard, largest_body=largest_body, jobs=bool(jobs))
     front.watched = engine.tracer is not None
-    return front if engine.tracer is None else Watched(front, engine.tracer)
+    return front if engine.tracer is None else Watched(front, engine.tracer, front.leave)

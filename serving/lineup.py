@@ -96,6 +96,8 @@ class Lineup:
         self.names, self.offline = names, offline
         self._standings = {name: Standing(name, coming=coming) for name in names}
         self._putting = threading.Lock()
+        self.leaving = False
+        """Is this process about to stop? It answers still, and wants nothing more."""
 
     def __iter__(self) -> Iterator[Standing]:
         return iter(self._standings.values())
@@ -113,6 +115,12 @@ class Lineup:
         if standing.served is None:
             raise NotReady(standing.why_not)
         return standing.served
+
+    def why_not_ready(self) -> str:
+        """Why nothing should be sent here; empty when every model answers."""
+        if self.leaving:
+            return "this server is about to stop; others take what comes"
+        return "; ".join(standing.why_not for standing in self if standing.served is None)
 
     def tallies(self) -> list[Tally]:
         """What was counted in this worker, of every trial."""

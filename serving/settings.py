@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     BaseModel,
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -283,6 +284,12 @@ class Settings(BaseSettings):
 
     drain_seconds: PositiveFloat = 30
     """How long a version that was swapped out may still work at the requests it has; then its host is ended."""
+
+    linger_seconds: NonNegativeFloat = 0
+    """How long it answers on after SIGTERM, not ready any more: what proxies and clients take to notice that."""
+
+    finish_seconds: PositiveFloat = 10
+    """How long requests that are under way after that may still take."""
 
     workers: int = Field(default=2, ge=1, le=128)
     """Processes that answer, each with all models in memory."""

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,8 @@ class Program:
     inherits: tuple[int, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     """Names it gets unless they are set."""
+    last: bool = False
+    """Do others need it for what they have yet to finish?"""
 
     def command(self, lifeline: int) -> list[str]:
         """It ends with the pipe `lifeline`."""
@@ -52,7 +54,7 @@ def fork_server(hosts: socket.socket, counted: Path | None = None) -> Program:
     """`hosts`: the socket, bound to a path and listening, that leads to it. `counted`: as of `programs`."""
     door, name = hosts.fileno(), "fork server"
     arguments = ("--hosts", str(door), *_counting(counted, name))
-    return Program(name, "serving.hosting.forkserver", arguments, (door,), ONE_THREAD)
+    return Program(name, "serving.hosting.forkserver", arguments, (door,), ONE_THREAD, last=True)
 
 
 def programs(
@@ -75,35 +77,57 @@ def _counting(counted: Path | None, name: str) -> tuple[str, ...]:
     return () if counted is None else ("--counted", str(process_folder(counted, name)))
 
 
-def supervise(children: list[Program], counted: Path | None = None) -> int:
-    """Until SIGTERM or SIGINT; 0 when every child ended by itself then. `counted`: as of `programs`."""
-    return asyncio.run(_Supervisor(children, Programs(counted)).run())
+def supervise(
+    children: list[Program],
+    counted: Path | None = None,
+    *,
+    patience_seconds: float = STOP_SECONDS,
+    let_go: Callable[[], None] = lambda: None,
+) -> int:
+    """Until SIGTERM or SIGINT; 0 when every child ended by itself then, within `patience_seconds`.
+
+    `counted`: as of `programs`. `let_go` is called at the signal.
+    """
+    supervisor = _Supervisor(children, Programs(counted), patience_seconds)
+    return asyncio.run(supervisor.run(let_go))
 
 
 class _Supervisor:
-    def __init__(self, children: list[Program], counts: Programs) -> None:
-        self._programs, self._counts = children, counts
+    def __init__(self, children: list[Program], counts: Programs, patience_seconds: float) -> None:
+        self._programs, self._counts, self._patience_seconds = children, counts, patience_seconds
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
         self._lifeline, self._held = os.pipe()
 
-    async def run(self) -> int:
+    async def run(self, let_go: Callable[[], None]) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        tasks = [asyncio.create_task(self._keep(program)) for program in self._programs]
+        tasks = {each.name: asyncio.create_task(self._keep(each)) for each in self._programs}
         await self._stopping.wait()
-        for process in self._running.values():
+        let_go()
+        last = {each.name for each in self._programs if each.last}
+        late = [await self._end({name: tasks[name] for name in names}) for names in (tasks.keys() - last, last)]
+        return 1 if any(late) else 0
+
+    async def _end(self, tasks: dict[str, asyncio.Task[None]]) -> bool:
+        """Was one of them late, and so was killed?"""
+        if not tasks:
+            return False
+        for process in self._those(tasks):
             with suppress(ProcessLookupError):  # it ended by itself just now
                 process.terminate()
-        _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
-        for name, process in self._running.items():
+        _, late = await asyncio.wait(tasks.values(), timeout=self._patience_seconds)
+        for name in tasks.keys() & self._running.keys():
             log.warning("killed", extra={"program": name})
             with suppress(ProcessLookupError):
-                process.kill()
+                self._running[name].kill()
         if late:
             await asyncio.wait(late)
-        return 1 if late else 0
+        return bool(late)
+
+    def _those(self, names: Iterable[str]) -> list[asyncio.subprocess.Process]:
+        return [self._running[name] for name in names if name in self._running]
 
     async def _keep(self, program: Program) -> None:
         deaths = 0
@@ -133,7 +157,7 @@ class _Supervisor:
         self._running[program.name] = process
         self._counts.started(program.name, process.pid)
         log.debug("started", extra={"program": program.name, "pid": process.pid})
-        if self._stopping.is_set():  # it was asked to stop while this one was being started
+        if self._stopping.is_set():  # it was asked to stop while this one was being started: nobody waits for it
             with suppress(ProcessLookupError):
                 process.terminate()
         return process

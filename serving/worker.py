@@ -5,6 +5,7 @@ Started by `supervisor.py`. Talks to no registry: what it serves is posted in th
 
 import argparse
 import logging
+import math
 import os
 import signal
 import socket
@@ -20,9 +21,6 @@ from serving.tls.certificates import CertificateInvalid
 from serving.tls.latest import Latest, context_of
 
 log = logging.getLogger(__name__)
-
-SHUTDOWN_SECONDS = 3
-"""How long requests that run at SIGTERM may still take."""
 
 
 def main() -> int:
@@ -43,29 +41,30 @@ def main() -> int:
     import uvicorn
 
     from serving.app import create
+    from serving.parting import Server
 
     try:
         certificates = Latest(chosen.tls) if chosen.tls.certificate else None
     except CertificateInvalid as error:  # they were good when serving was started
         log.error("no certificate to start with", extra={"reason": str(error)})
         return 1
+    app = create(chosen, words.hosts, words.counted, certificates)
     config = uvicorn.Config(
-        create(chosen, words.hosts, words.counted, certificates),
+        app,
         ssl_context_factory=(lambda *_: context_of(certificates)) if certificates else None,
         log_config=None,
         access_log=False,
         server_header=False,
         lifespan="on",
         ws="none",
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=math.ceil(chosen.finish_seconds),
     )
-    server = uvicorn.Server(config)
+    server = Server(config, app.leave, linger_seconds=chosen.linger_seconds)
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         server.should_exit = True
 
-    # uvicorn raises the signal again once it has shut down; ending here with a status is what we want from it. And one
-    # that comes before it listens for them must not be lost.
+    # One that comes before the server listens for them must not be lost.
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     server.run(sockets=[socket.socket(fileno=words.listen)])

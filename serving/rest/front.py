@@ -57,6 +57,10 @@ class Front:
         """Is there somebody around it, as `watched.py` is, who wants to know what becomes of each request?"""
         self._key_header = engine.key_header.encode()
 
+    def leave(self) -> None:
+        """From now on it says that it is not ready, and answers all the same."""
+        self._engine.lineup.leaving = True
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)

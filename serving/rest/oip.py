@@ -44,9 +44,8 @@ async def live() -> dict[str, bool]:
 
 @router.get("/health/ready", summary="Does every model answer?")
 async def ready(engine: EngineOf) -> dict[str, bool]:
-    waiting = [standing.why_not for standing in engine.lineup if standing.served is None]
-    if waiting:
-        raise NotReady("; ".join(waiting))
+    if why_not := engine.lineup.why_not_ready():
+        raise NotReady(why_not)
     # The written protocol names the member `live`, KServe answers `ready`; clients look for either.
     return {"live": True, "ready": True}
 

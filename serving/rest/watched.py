@@ -4,7 +4,7 @@ Plain ASGI. Nothing of it is there when nobody does.
 """
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,8 +33,9 @@ def join(asked: Asked) -> None:
 
 
 class Watched:
-    def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
-        self._app, self._tracer = app, tracer
+    def __init__(self, app: ASGIApp, tracer: Tracer, leave: Callable[[], None] = lambda: None) -> None:
+        """`leave`: the app's own."""
+        self._app, self._tracer, self.leave = app, tracer, leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in ON_THE_WAY:

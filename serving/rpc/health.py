@@ -42,10 +42,13 @@ class Health(HealthServicer):
 
     def _status(self, service: str) -> int:
         if not service or service in self._services:
-            ready = all(standing.served is not None for standing in self._lineup)
-            return HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
+            return _told(not self._lineup.why_not_ready())
         try:
             served = self._lineup.standing(service).served
         except UnknownModel:
             return HealthCheckResponse.SERVICE_UNKNOWN
-        return HealthCheckResponse.SERVING if served is not None else HealthCheckResponse.NOT_SERVING
+        return _told(served is not None and not self._lineup.leaving)
+
+
+def _told(ready: bool) -> int:
+    return HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING

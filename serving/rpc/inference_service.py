@@ -38,7 +38,7 @@ class InferenceService(GRPCInferenceServiceServicer):
 
     @answers
     async def ServerReady(self, _request: pb.ServerReadyRequest, _exchange: Exchange) -> pb.ServerReadyResponse:
-        return pb.ServerReadyResponse(ready=all(standing.served is not None for standing in self.engine.lineup))
+        return pb.ServerReadyResponse(ready=not self.engine.lineup.why_not_ready())
 
     @answers
     async def ModelReady(self, request: pb.ModelReadyRequest, exchange: Exchange) -> pb.ModelReadyResponse:

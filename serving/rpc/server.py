@@ -1,6 +1,7 @@
 """The gRPC server of one worker: our services, health and reflection, on a port that workers share."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -47,7 +48,7 @@ async def start(engine: Engine, address: str, options: Options = Options()) -> g
     services = [_name(open_inference_pb2, "GRPCInferenceService"), _name(slipway_pb2, "Predictions")]
     health = Health(engine.lineup, frozenset(services), poll_seconds=options.health_poll_seconds)
     inference = InferenceService(engine, options.guard, ahead=options.stream_ahead)
-    forgiving = Forgiving(server)
+    forgiving: Any = Forgiving(server)  # all of a server that generated code asks for
     add_GRPCInferenceServiceServicer_to_server(inference, forgiving)  # type: ignore[no-untyped-call]  # generated
     predictions = PredictionsService(engine, options.guard)
     add_PredictionsServicer_to_server(predictions, forgiving)  # type: ignore[no-untyped-call]  # generated

@@ -35,20 +35,22 @@ class _Service(grpc.GenericRpcHandler):
         self._known: dict[str, Any] = {}
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
-        handler = self._known.get(details.method)
+        handler: Any = self._known.get(details.method)
         if handler is None:
             handler = self._handlers.service(details)
             if handler is not None:
-                handler = handler._replace(request_deserializer=_reading(handler.request_deserializer))
-                self._known[details.method] = handler
+                self._known[details.method] = handler = _forgiving(handler)
         return handler
 
 
-def _reading(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def _forgiving(handler: Any) -> Any:
+    """`handler` is gRPC's named tuple, whose type does not say so."""
+    read: Callable[[bytes], Any] = handler.request_deserializer
+
     def forgiving(message: bytes) -> Any:
         try:
             return read(message)
         except DecodeError:
             return Unreadable()
 
-    return forgiving
+    return handler._replace(request_deserializer=forgiving)

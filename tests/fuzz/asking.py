@@ -14,6 +14,9 @@ FINE_STATUSES = {501: "no-jobs", 504: "deadline-expired"}
 OURS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS}
 """Statuses that say that something is wrong with the server."""
 
+CUT_OFF = "Internal error from Core"
+"""What gRPC's client says by itself when a stream is answered before it has sent all of its messages."""
+
 
 def wrong_with(answer: httpx.Response) -> str | None:
     if answer.status_code < 400:
@@ -32,7 +35,7 @@ async def wrong_with_call(channel: grpc.aio.Channel, method: Method, messages: l
         async with asyncio.timeout(SECONDS):
             await _called(channel, method, messages)
     except grpc.aio.AioRpcError as error:
-        if error.code() in OURS:
+        if error.code() in OURS and error.details() != CUT_OFF:
             return f"{error.code().name} {error.details()}"
         return None if error.details() else f"{error.code().name} and no reason"
     except TimeoutError:
@@ -40,7 +43,7 @@ async def wrong_with_call(channel: grpc.aio.Channel, method: Method, messages: l
     return None
 
 
-async def _called(channel: grpc.aio.Channel, method: Method, messages: list[bytes]) -> None:
+async def _called(channel: Any, method: Method, messages: list[bytes]) -> None:
     call: Any
     match method.takes_a_stream, method.answers_a_stream:
         case False, False:

@@ -28,8 +28,7 @@ KNOWN = {"name": "iris", "version": "7"}
 
 @dataclass(frozen=True)
 class Asked:
-    schema: Any
-    operations: tuple[Any, ...]
+    operations: list[Any]
     job: str
 
 
@@ -37,7 +36,11 @@ class Asked:
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     with an_app(tmp_path_factory.mktemp("house")) as (app, _):
         schema = schemathesis.openapi.from_asgi("/openapi.json", app)
-        yield Asked(schema, tuple(each.ok() for each in schema.get_all_operations()), a_job(app))
+        yield Asked(operations(schema), a_job(app))
+
+
+def operations(schema: Any) -> list[Any]:
+    return [each.ok() for each in schema.get_all_operations()]
 
 
 def a_job(app: Front) -> str:

@@ -1,3 +1,5 @@
+from typing import Any, cast
+
 import grpc
 import pytest
 from grpc import StatusCode
@@ -17,7 +19,7 @@ async def test_bytes_that_are_no_message_are_the_callers_fault(
     put(lineup)
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await channel.unary_unary(path)(b"\xff\xff\xff")
+        await cast(Any, channel).unary_unary(path)(b"\xff\xff\xff")
 
     assert refused.value.code() is StatusCode.INVALID_ARGUMENT
     assert refused.value.details() == "the bytes are no message of this method"
@@ -28,6 +30,6 @@ async def test_in_a_stream_they_end_it(channel: grpc.aio.Channel, lineup: Lineup
     put(lineup)
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        _ = [each async for each in channel.stream_stream(path)(iter([b"\xff\xff\xff"]))]
+        _ = [each async for each in cast(Any, channel).stream_stream(path)(iter([b"\xff\xff\xff"]))]
 
     assert refused.value.code() is StatusCode.INVALID_ARGUMENT

@@ -1,0 +1,34 @@
+"""How a worker ends: it says that it is not ready, answers for a while, finishes what it has, and stops.
+
+Proxies and clients need that while: they notice only after it that nothing may be sent here any more.
+"""
+
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+CLOSE = (b"connection", b"close")
+
+
+class Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, leave: Callable[[], None], *, linger_seconds: float) -> None:
+        """`leave` is called at the first signal, `linger_seconds` before nothing is accepted any more."""
+        super().__init__(config)
+        self._leave, self._linger_seconds = leave, linger_seconds
+        self._until: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._until is not None:  # a terminal's SIGINT is followed by the supervisor's SIGTERM
+            return
+        self._until = time.monotonic() + self._linger_seconds
+        self._leave()
+        # Each connection ends with its next answer, so that the next request looks for another server.
+        self.config.encoded_headers.append(CLOSE)
+        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._until is not None and time.monotonic() >= self._until:
+            self.should_exit = True
+        return await super().on_tick(counter)
