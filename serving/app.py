@@ -136,8 +136,16 @@ async def _grpc(
         return
     from serving.rpc import server
 
-    most = settings.largest_body
-    options = server.Options(receive_bytes=most, send_bytes=most, guard=guard, certificates=certificates)
+    most, limits = settings.largest_body, settings.limits
+    options = server.Options(
+        receive_bytes=most,
+        send_bytes=most,
+        head_seconds=limits.head_seconds,
+        body_seconds=limits.body_seconds,
+        idle_seconds=limits.idle_seconds,
+        guard=guard,
+        certificates=certificates,
+    )
     started = await server.start(engine, f"{settings.host}:{settings.grpc_port}", options)
     try:
         yield

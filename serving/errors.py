@@ -23,6 +23,7 @@ ServingError
 │   ├── QueueFull
 │   ├── RateExceeded         more requests a second than this caller has
 │   ├── AuthUnreachable      the keys of the tokens' issuer
+│   ├── TooManyConnections
 │   ├── JobsFull
 │   └── JobsUnreachable      the jobs' database, or their place on S3
 ├── DeadlineExpired          the caller's own time limit
@@ -168,6 +169,13 @@ class AuthUnreachable(Busy):
 
     def __init__(self) -> None:
         super().__init__("the token cannot be checked: its issuer's keys are not to be had now")
+
+
+class TooManyConnections(Busy):
+    code = "too-many-connections"
+
+    def __init__(self) -> None:
+        super().__init__("as many connections are open here as may be")
 
 
 class JobsFull(Busy):

@@ -9,15 +9,25 @@ from types import FrameType
 
 import uvicorn
 
+from serving.rest.connections import Watch
+
+LOOK_EVERY = 5
+"""Of uvicorn's ticks, which are ten a second."""
 CLOSE = (b"connection", b"close")
 
 
 class Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, leave: Callable[[], None], *, linger_seconds: float) -> None:
-        """`leave` is called at the first signal, `linger_seconds` before nothing is accepted any more."""
+    def __init__(
+        self, config: uvicorn.Config, leave: Callable[[], None], watch: Watch, *, linger_seconds: float
+    ) -> None:
+        """`leave` is called at the first signal, `linger_seconds` before nothing is accepted any more.
+
+        `watch` looks at the connections now and then.
+        """
         super().__init__(config)
         self._leave, self._linger_seconds = leave, linger_seconds
         self._until: float | None = None
+        self._watch = watch
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._until is not None:  # a terminal's SIGINT is followed by the supervisor's SIGTERM
@@ -31,4 +41,6 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._until is not None and time.monotonic() >= self._until:
             self.should_exit = True
+        if not counter % LOOK_EVERY:
+            self._watch.look(list(self.server_state.connections), time.monotonic())
         return await super().on_tick(counter)

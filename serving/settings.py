@@ -55,6 +55,31 @@ class Batching(BaseModel, frozen=True, extra="forbid"):
     """Beyond it callers are told to come back later."""
 
 
+class Limits(BaseModel, frozen=True, extra="forbid"):
+    """What callers may take of a worker."""
+
+    connections: PositiveInt = 4096
+    """Open at a time over HTTP, in one worker; who comes then is told to come back later."""
+
+    head_seconds: PositiveFloat = 10
+    """Until a request's head is here, from its first byte or from when the connection was made."""
+
+    body_seconds: PositiveFloat = 30
+    """In which a kilobyte more of a body must come, and more of an answer be taken."""
+
+    idle_seconds: PositiveFloat = 75
+    """How long a connection is kept that nothing is asked on. Proxies should keep theirs for less."""
+
+    rows: PositiveInt = MOST_ROWS
+    """Of one request; what has more is a job, or a file to score. A stream of lines may have any number."""
+
+    rate: PositiveFloat | None = None
+    """Requests a second of each key or token that has no rate of its own; none if not set."""
+
+    burst: PositiveInt = 20
+    """Requests that may come at once, when there were none for a while."""
+
+
 class Candidate(BaseModel, frozen=True, extra="forbid"):
     """Who hears a canary, and when a candidate is taken out of traffic."""
 
@@ -123,19 +148,6 @@ class Auth(BaseModel, frozen=True, extra="forbid"):
         if 0 < len(missing) < len(names):
             raise ValueError(f"tokens need {', '.join(missing)} too")
         return self
-
-
-class Limits(BaseModel, frozen=True, extra="forbid"):
-    """Of what callers may ask."""
-
-    rate: PositiveFloat | None = None
-    """Requests a second of each key or token that has no rate of its own; none if not set."""
-
-    rows: PositiveInt = MOST_ROWS
-    """Of one request; what has more is a job, or a file to score. A stream of lines may have any number."""
-
-    burst: PositiveInt = 20
-    """Requests that may come at once, when there were none for a while."""
 
 
 class Jobs(BaseModel, frozen=True, extra="forbid"):
@@ -320,13 +332,13 @@ class Settings(BaseSettings):
 
     batching: Batching = Batching()
 
+    limits: Limits = Limits()
+
     candidate: Candidate = Candidate()
 
     jobs: Jobs = Jobs()
 
     auth: Auth = Auth()
-
-    limits: Limits = Limits()
 
     tracing: Tracing = Tracing()
 

@@ -42,6 +42,7 @@ def main() -> int:
 
     from serving.app import create
     from serving.parting import Server
+    from serving.rest import connections
 
     try:
         certificates = Latest(chosen.tls) if chosen.tls.certificate else None
@@ -56,10 +57,12 @@ def main() -> int:
         access_log=False,
         server_header=False,
         lifespan="on",
+        http=connections.limited(chosen.limits),
+        timeout_keep_alive=math.ceil(chosen.limits.idle_seconds),
         ws="none",
         timeout_graceful_shutdown=math.ceil(chosen.finish_seconds),
     )
-    server = Server(config, app.leave, linger_seconds=chosen.linger_seconds)
+    server = Server(config, app.leave, connections.Watch(chosen.limits), linger_seconds=chosen.linger_seconds)
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         server.should_exit = True
@@ -67,7 +70,10 @@ def main() -> int:
     # One that comes before the server listens for them must not be lost.
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    server.run(sockets=[socket.socket(fileno=words.listen)])
+    listener = socket.socket(fileno=words.listen)
+    # Every connection inherits it: who does not take an answer is no longer waited for.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(chosen.limits.body_seconds * 1000))
+    server.run(sockets=[listener])
     return 0 if server.started else 1
 
 

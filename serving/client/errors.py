@@ -22,6 +22,7 @@ ClientError
 │   ├── QueueFull
 │   ├── RateExceeded         more requests a second than the key has
 │   ├── AuthUnreachable      the server cannot check a token now
+│   ├── TooManyConnections
 │   ├── JobsFull
 │   └── JobsUnreachable      what the server keeps jobs in does not answer
 ├── Unreachable              no connection, or one that broke off; tried again too
@@ -163,6 +164,10 @@ class AuthUnreachable(Busy):
     code = "auth-unreachable"
 
 
+class TooManyConnections(Busy):
+    code = "too-many-connections"
+
+
 class JobsFull(Busy):
     code = "jobs-full"
 
@@ -238,6 +243,7 @@ _NAMED: dict[str, type[ClientError]] = {
         QueueFull,
         RateExceeded,
         AuthUnreachable,
+        TooManyConnections,
         JobsFull,
         JobsUnreachable,
         DeadlineExpired,

@@ -27,9 +27,15 @@ class Options:
     receive_bytes: int = 64 << 20
     """Of one message; gRPC answers RESOURCE_EXHAUSTED to a larger one."""
     send_bytes: int = 64 << 20
+    head_seconds: float = 10
+    """Until both sides have said hello."""
     stream_ahead: int = 32
     """Messages of one ModelStreamInfer that are worked on at a time; no more are read meanwhile."""
     health_poll_seconds: float = 0.5
+    body_seconds: float = 30
+    """Who does not answer a ping for so long is gone; one is sent as often."""
+    idle_seconds: float = 75
+    """How long a connection is kept without a call; its client makes another one when it needs it."""
     guard: Guard | None = None
     """None: anybody may ask anything."""
     certificates: Latest | None = None
@@ -43,6 +49,10 @@ async def start(engine: Engine, address: str, options: Options = Options()) -> g
             ("grpc.so_reuseport", 1),
             ("grpc.max_receive_message_length", options.receive_bytes),
             ("grpc.max_send_message_length", options.send_bytes),
+            ("grpc.keepalive_time_ms", round(options.body_seconds * 1000)),
+            ("grpc.keepalive_timeout_ms", round(options.body_seconds * 1000)),
+            ("grpc.max_connection_idle_ms", round(options.idle_seconds * 1000)),
+            ("grpc.server_handshake_timeout_ms", round(options.head_seconds * 1000)),
         ]
     )
     services = [_name(open_inference_pb2, "GRPCInferenceService"), _name(slipway_pb2, "Predictions")]

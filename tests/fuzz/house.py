@@ -9,6 +9,7 @@ from serving.engine import Engine
 from serving.jobs.opening import Opening
 from serving.lineup import Lineup, Served, Standing
 from serving.rest.front import Front
+from serving.rest.watched import Watched
 from serving.runtimes import mlmodel, twin
 from serving.settings import Jobs
 from tests.fakes import a_version
@@ -16,7 +17,7 @@ from tests.serving.twins import a_twin
 
 
 @contextmanager
-def an_app(folder: Path) -> Iterator[tuple[Front, Engine]]:
+def an_app(folder: Path) -> Iterator[tuple[Front | Watched, Engine]]:
     """Answers with an ONNX twin of `iris` and takes jobs, which nobody works at."""
     model = twin.load(mlmodel.read(a_twin(folder / "twin", factor=3)))
     assert model is not None

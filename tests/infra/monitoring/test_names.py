@@ -85,7 +85,7 @@ def test_what_serving_is_to_blame_for_is_one_list() -> None:
         for label, _, value in each.matchers
         if label == "code"
     ]
-    load = {"queue-full", "jobs-full", "busy"}
+    load = {"queue-full", "jobs-full", "too-many-connections", "busy"}
     callers = {
         *("ok", "caller-gone", "bad-request", "not-authentic", "not-found", "method-not-allowed"),
         *("unknown-model", "unknown-version", "unsupported-media-type", "unsupported-encoding", "invalid-input"),

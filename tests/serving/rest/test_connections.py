@@ -1,0 +1,138 @@
+"""Clients that take their time, on raw sockets, against the real process: they are ended, and others do not notice."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import psutil
+import pytest
+
+from tests.servers import Server, eventually
+from tests.serving.test_supervisor import BODY, WORKER, ask, children, serving
+
+MOST = 300
+HEAD = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n"
+LIMITS = {"CONNECTIONS": str(MOST), "HEAD_SECONDS": "1", "BODY_SECONDS": "2", "IDLE_SECONDS": "4"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    named = {f"SERVING_LIMITS__{name}": value for name, value in LIMITS.items()}
+    with serving(tmp_path_factory.mktemp("limits"), workers=1, **named) as made:
+        yield made
+
+
+def connected(running: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", running.port), timeout=20)
+
+
+def held(running: Server) -> int:
+    """How many connections its worker has."""
+    (worker,) = children(running, WORKER)
+    found = worker.net_connections("tcp")
+    return sum(each.laddr.port == running.port and each.status == psutil.CONN_ESTABLISHED for each in found)
+
+
+def rest(of: socket.socket) -> bytes:
+    """What comes until its end."""
+    found = b""
+    while piece := of.recv(65536):
+        found += piece
+    return found
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [HEAD, b"PO", HEAD + b"\r\n", HEAD + b'\r\n{"dataframe', b""],
+    ids=["half a head", "two letters", "no body", "half a body", "nothing"],
+)
+def test_who_sends_half_a_request_is_told_and_ended(running: Server, sent: bytes) -> None:
+    with connected(running) as slow:
+        slow.sendall(sent)
+        assert ask(running) == [6]
+
+        told = rest(slow)
+
+    assert told.startswith(b"HTTP/1.1 408 ")
+    assert b"the request did not come in time" in told
+
+
+def test_a_byte_now_and_then_is_no_progress(running: Server) -> None:
+    sent = 0
+    with connected(running) as slow:
+        slow.sendall(HEAD + b"\r\n")
+        slow.settimeout(0.3)
+        told = b""
+        while not told and sent < 90:
+            slow.sendall(b" ")
+            sent += 1
+            try:
+                told = slow.recv(1000)
+            except TimeoutError:
+                continue
+
+    assert told.startswith(b"HTTP/1.1 408 ")
+
+
+def test_who_does_not_take_its_answer_is_ended_and_its_answer_forgotten(running: Server) -> None:
+    rows = 200_000
+    body = b'{"inputs": {"x": [%s], "size": 1}}' % b",".join([b"0.123456789"] * rows)
+    head = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(4):
+            deaf = socket.socket()
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", running.port))
+            stack.enter_context(deaf)
+            deaf.sendall(head % len(body) + body)
+
+        eventually(lambda: held(running) >= 4)
+        assert ask(running) == [6]
+        eventually(lambda: held(running) == 0, seconds=60)
+
+
+def test_idle_connections_are_bounded_and_ended_and_others_do_not_notice(running: Server) -> None:
+    request = httpx.Request("POST", running.url + "/invocations", json=BODY)
+    whole = HEAD.replace(b"100", str(len(request.content)).encode()) + b"\r\n" + request.content
+    with ExitStack() as stack:
+        idle = [stack.enter_context(connected(running)) for _ in range(MOST)]
+        for each in idle:
+            each.sendall(whole)
+        answered = [each.recv(10_000).split(b" ", 2)[1] for each in idle]
+        eventually(lambda: held(running) == MOST)
+
+        refused = httpx.post(running.url + "/invocations", json=BODY)
+
+        assert set(answered) == {b"200"}
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["type"] == "urn:slipway:problem:too-many-connections"
+        eventually(lambda: held(running) == 0, seconds=30)
+        assert ask(running) == [6]
+
+
+def test_who_hangs_up_in_the_midst_of_its_answer_hurts_nobody(running: Server) -> None:
+    body = b'{"inputs": {"x": [%s], "size": 1}}' % b",".join([b"0.5"] * 100_000)
+    head = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    (worker,) = children(running, WORKER)
+    for _ in range(20):
+        with connected(running) as rude:
+            rude.sendall(head % len(body) + body)
+            rude.recv(100)
+        assert ask(running) == [6]
+
+    assert [each.pid for each in children(running, WORKER)] == [worker.pid]
+    eventually(lambda: held(running) == 0)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"], ids=["nothing", "only hello"]
+)
+def test_who_calls_by_grpc_and_then_says_nothing_is_ended(running: Server, said: bytes) -> None:
+    port = int(psutil.Process(running.process.pid).environ()["SERVING_GRPC_PORT"])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as silent:
+        silent.sendall(said)
+
+        rest(silent)  # until its end, or the socket's time-out fails this
+
+    assert ask(running) == [6]
