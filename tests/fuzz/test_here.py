@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from serving.engine import Engine
 from serving.rest.front import Front
+from serving.rest.watched import Watched
 from serving.rpc.server import Options, start
 from tests.fuzz import asking, bodies, calls
 from tests.fuzz.house import an_app
@@ -27,14 +28,14 @@ SHORT_CALL = settings(SHORT, max_examples=30)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Front, Engine]]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Front | Watched, Engine]]:
     with an_app(tmp_path_factory.mktemp("house")) as made:
         yield made
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_any_body_under_any_headers_is_answered_or_refused_with_a_reason(
-    house: tuple[Front, Engine], path: str
+    house: tuple[Front | Watched, Engine], path: str
 ) -> None:
     async def asked(body: bytes, headers: dict[str, str]) -> httpx.Response:
         transport = httpx.ASGITransport(house[0])
@@ -55,7 +56,9 @@ def test_any_body_under_any_headers_is_answered_or_refused_with_a_reason(
 
 
 @pytest.mark.parametrize("method", calls.METHODS, ids=calls.named)
-def test_any_message_is_answered_or_refused_with_a_reason(house: tuple[Front, Engine], method: calls.Method) -> None:
+def test_any_message_is_answered_or_refused_with_a_reason(
+    house: tuple[Front | Watched, Engine], method: calls.Method
+) -> None:
     with asyncio.Runner() as runner:
         address = f"127.0.0.1:{free_port()}"
         server = runner.run(start(house[1], address, Options(health_poll_seconds=0.01)))

@@ -15,6 +15,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from serving.rest.front import Front
+from serving.rest.watched import Watched
 from tests.fuzz import asking
 from tests.fuzz.house import an_app
 
@@ -43,7 +44,7 @@ def operations(schema: Any) -> list[Any]:
     return [each.ok() for each in schema.get_all_operations()]
 
 
-def a_job(app: Front) -> str:
+def a_job(app: Front | Watched) -> str:
     async def accepted() -> str:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://slipway") as client:
             answer = await client.post("/v1/models/iris/jobs", json={"inputs": {"x": [1.0], "size": [2.0]}})
