@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import BadParams, BadSettings
@@ -132,6 +132,9 @@ class Settings(BaseSettings):
 
     mlflow_tracking_uri: str
     """No default: runs filed in the wrong place are worse than none."""
+    mlflow_tracking_username: str | None = None
+    """For a server that asks who it is; MLflow's client reads the two from the environment, not from here."""
+    mlflow_tracking_password: SecretStr | None = None
     mlflow_experiment_name: str = "slipway"
 
     signing_key: Path = Field(default=Path(".slipway/keys/signing.pem"), validation_alias="SLIPWAY_SIGNING_KEY")

@@ -68,6 +68,9 @@ def reach(settings: Settings) -> None:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer", category=UserWarning)
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    if settings.mlflow_tracking_username and settings.mlflow_tracking_password:  # from .env, perhaps
+        os.environ.setdefault("MLFLOW_TRACKING_USERNAME", settings.mlflow_tracking_username)
+        os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", settings.mlflow_tracking_password.get_secret_value())
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """params.yaml: read, changed from the command line, refused by name."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -67,3 +70,29 @@ def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BadParams, match="is not YAML"):
         load_params(path)
+
+
+def test_mlflows_client_learns_from_dotenv_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+        "MLFLOW_TRACKING_USERNAME": "a",
+        "MLFLOW_TRACKING_PASSWORD": "b",
+    }
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in names.items()))
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    told = "import os; from pipelines import tracking; from pipelines.settings import load_settings as load\n"
+    told += (
+        "tracking.reach(load()); print(os.environ['MLFLOW_TRACKING_USERNAME'], os.environ['MLFLOW_TRACKING_PASSWORD'])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", told],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == ["a", "b"]
