@@ -40,10 +40,11 @@ status: $(ready) ## what each program of the stack is doing; fails if not all is
 logs: $(ready) ## follow the stack's logs
 	@$(run) infra.local logs -f
 
-compose-up: $(ready) ## the whole stack in containers instead: MinIO, PostgreSQL, MLflow, serving
+compose-up: $(ready) ## the whole stack in containers instead: MinIO, PostgreSQL, MLflow, serving behind a proxy
 	@$(run) infra.local.trust_keys
 	@$(compose) up --build --detach || { $(compose) logs no-placeholders; exit 1; }
 	@$(run) infra.local.dvc_remote
+	@$(run) infra.local.proxy_ca $(compose)
 
 compose-down: ## stop the containers; their volumes stay
 	@$(compose) --profile monitoring down
@@ -65,10 +66,10 @@ check: $(ready) ## format, lint, types, who may import whom, known weaknesses
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
-	.venv/bin/shellcheck infra/*.sh requirements/*.sh serving/rpc/*.sh .ci/run
+	.venv/bin/shellcheck infra/*.sh requirements/*.sh serving/rpc/*.sh tests/e2e/standins/*.sh tests/e2e/standins/s3/m* .ci/run
 	.venv/bin/lint-imports
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive serving pipelines infra
-	.venv/bin/hadolint infra/docker/*.Dockerfile
+	.venv/bin/hadolint infra/docker/*.Dockerfile tests/e2e/standins/*/Dockerfile
 	$(run) infra.advisories
 
 format: $(ready) ## put the code into the format that `make check` wants

@@ -7,6 +7,7 @@ version, and replaces itself with the server.
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from mlflow.db import upgrade
 from sqlalchemy import URL, create_engine, text
@@ -17,6 +18,11 @@ from infra.local.tracking import BUCKET, environment
 
 MIGRATION = 0x511B_3A11
 """The PostgreSQL advisory lock of whoever migrates; any number that others on the server do not use."""
+MAKING_ACCOUNTS = MIGRATION + 1
+"""The one of whoever makes the second database: who holds the first may hold it until his connection is gone."""
+ACCOUNTS = "mlflow_auth"
+"""The database of who may do what; `basic_auth.ini` names it, too."""
+AUTH_CONFIG = Path(__file__).parent / "basic_auth.ini"
 
 VERSION_DIFFERS = """
 DO $$ BEGIN
@@ -42,6 +48,16 @@ def database(env: Mapping[str, str]) -> str:
     ).render_as_string(hide_password=False)
 
 
+def ensure_accounts(address: str) -> None:
+    """Make the database of MLflow's accounts if there is none; its tables MLflow makes by itself."""
+    with create_engine(address, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MAKING_ACCOUNTS})
+        known = text("SELECT 1 FROM pg_database WHERE datname = :name")
+        if connection.execute(known, {"name": ACCOUNTS}).first() is None:
+            connection.exec_driver_sql(f"CREATE DATABASE {ACCOUNTS}")
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MAKING_ACCOUNTS})
+
+
 def migrate(address: str) -> None:
     """Several servers may start at once: one migrates, the others wait and find nothing to do."""
     with create_engine(address).connect() as connection:
@@ -59,17 +75,30 @@ def command() -> list[str]:
         *("--host", "0.0.0.0", "--port", "5000"),  # noqa: S104 - a container's own network; who may call is said in compose # nosec B104
         *("--artifacts-destination", f"{SCHEME}://{BUCKET}"),
         *("--workers", "2"),  # each costs 260 MB
+        *("--app-name", "basic-auth"),
     ]
+
+
+def addresses(env: Mapping[str, str]) -> dict[str, str]:
+    """Of the two databases, and where to read of the second."""
+    return {
+        "MLFLOW_BACKEND_STORE_URI": database(env),
+        "MLFLOW_AUTH_CONFIG_PATH": str(AUTH_CONFIG),
+        "PGHOST": env["POSTGRES_HOST"],
+        "PGUSER": env["POSTGRES_USER"],
+        "PGPASSWORD": env["POSTGRES_PASSWORD"],
+    }
 
 
 def main() -> None:
     address = database(os.environ)
     try:
         migrate(address)
+        ensure_accounts(address)
     except OperationalError as refused:
         sys.exit(f"slipway: PostgreSQL does not let us in: {str(refused.orig).splitlines()[0]}")
     program = command()
-    os.execve(program[0], program, {**environment(os.environ), "MLFLOW_BACKEND_STORE_URI": address})
+    os.execve(program[0], program, {**environment(os.environ), **addresses(os.environ)})
 
 
 if __name__ == "__main__":

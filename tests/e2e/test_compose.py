@@ -1,12 +1,13 @@
 """docker-compose.yml for real: built, started, trained into from the host, promoted, asked, restarted, taken down, up.
 
 Needs a Docker engine and docker-compose. Where no image can be pulled, tag stand-ins as docker-compose.yml and the
-Dockerfiles name their images first.
+Dockerfiles name their images first; `tests/e2e/standins/build.sh` makes those of MinIO and Caddy on a Debian.
 """
 
 import io
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ import pytest
 from dotenv import dotenv_values
 from pyarrow import parquet as pq
 
+from serving.client import Client
 from tests import workspace
 from tests.servers import ROOT, Stack, eventually, free_port
 from tests.serving.conftest import Registrar, slope
@@ -32,6 +34,18 @@ pytestmark = pytest.mark.slow
 # No PyTorch candidate: the serving image could not load it, and here it must not be the best one.
 PARAMS = {**{name: value for name, value in SMALL.items() if ".network." not in name}, "train.network": None}
 OURS = ("mlflow", "serving", "jobs")
+SECRETS = (
+    *("AWS_SECRET_ACCESS_KEY", "S3_ROOT_PASSWORD", "S3_MLFLOW_PASSWORD", "S3_SERVING_PASSWORD"),
+    *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_SERVING_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY"),
+)
+OF_A_STANDIN = """
+services:
+  s3:
+    environment: # MinIO has its users from `buckets` and does not read this; tests/e2e/standins/s3 does
+      STANDIN_PAIRS: >-
+        ${AWS_ACCESS_KEY_ID},${AWS_SECRET_ACCESS_KEY} ${S3_MLFLOW_USER},${S3_MLFLOW_PASSWORD}
+        ${S3_SERVING_USER},${S3_SERVING_PASSWORD}
+"""
 PORTS = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "SERVING_GRPC_PORT")
 MORE_PORTS = ("PROMETHEUS_PORT", "GRAFANA_PORT")
 """Of those who are only there when they are asked for."""
@@ -82,8 +96,34 @@ class Compose:
         )
         return done.stdout.split()
 
+    @property
+    def written(self) -> dict[str, str | None]:
+        return dotenv_values(self.folder / ".env")
+
     def url(self, port: str) -> str:
-        return f"http://127.0.0.1:{dotenv_values(self.folder / '.env')[port]}"
+        """Serving is behind the proxy, with TLS."""
+        scheme = "https" if port.startswith("SERVING") else "http"
+        return f"{scheme}://127.0.0.1:{self.written[port]}"
+
+    @property
+    def ca(self) -> Path:
+        """Of the proxy, as `make compose-up` leaves it on the host."""
+        file = self.folder / ".slipway" / "proxy-ca.pem"
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(self.run("exec", "-T", "proxy", "cat", "/data/caddy/pki/authorities/local/root.crt"))
+        return file
+
+    def serving(self) -> httpx.Client:
+        trusted = ssl.create_default_context(cafile=self.ca)
+        return httpx.Client(base_url=self.url("SERVING_PORT"), verify=trusted, timeout=60, follow_redirects=True)
+
+    def who(self, of: str = "TRACKING") -> tuple[str, str]:
+        """To MLflow: oneself, or serving."""
+        return str(self.written[f"MLFLOW_{of}_USERNAME"]), str(self.written[f"MLFLOW_{of}_PASSWORD"])
+
+    def mlflow(self, of: str = "TRACKING") -> httpx.Client:
+        return httpx.Client(base_url=f"{self.url('MLFLOW_PORT')}/api/2.0/mlflow/", auth=self.who(of), timeout=30)
 
 
 @contextmanager
@@ -92,6 +132,7 @@ def stack_of(folder: Path, project: str, changes: Mapping[str, str]) -> Iterator
     dotenv = (ROOT / ".env.example").read_text().splitlines()
     kept = [line for line in dotenv if line.partition("=")[0] not in changes]
     (folder / ".env").write_text("\n".join([*(f"{name}={value}" for name, value in changes.items()), *kept]) + "\n")
+    (folder / "docker-compose.override.yml").write_text(OF_A_STANDIN)
     names = dotenv_values(ROOT / ".env.example")
     env = {name: value for name, value in os.environ.items() if name not in names}
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
@@ -111,14 +152,14 @@ def free_ports() -> dict[str, str]:
 def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The whole stack, up, in a folder that is a copy of the project; its secrets are nobody's placeholders."""
     folder = tmp_path_factory.mktemp("compose")
-    secrets = {name: token_urlsafe() for name in ("AWS_SECRET_ACCESS_KEY", "GRAFANA_ADMIN_PASSWORD")}
-    secrets["POSTGRES_PASSWORD"] = f"@:/#%{token_urlsafe()}"
+    names = (*SECRETS, "GRAFANA_ADMIN_PASSWORD")
+    secrets = {name: token_urlsafe() for name in names} | {"POSTGRES_PASSWORD": f"@:/#%{token_urlsafe()}"}
     workspace.make(folder, os.environ, model="slipway", params=PARAMS)
     with stack_of(folder, "slipway-test", {**free_ports(), **secrets, "SLIPWAY_ENV": "production"}) as stack:
         on_the_host(stack).run("infra.local.trust_keys")  # as `make compose-up` does
         stack.run("build")
         stack.run("up", "--detach")
-        eventually(lambda: answers(stack.url("SERVING_PORT") + "/health"), seconds=60)
+        eventually(lambda: answers(stack), seconds=60)
         yield stack
 
 
@@ -136,9 +177,10 @@ def on_the_host(compose: Compose) -> Workspace:
     return Workspace(compose.folder, {**compose.env, "PYTHONPATH": str(compose.folder), "DVC_NO_ANALYTICS": "1"})
 
 
-def answers(url: str) -> bool:
+def answers(compose: Compose) -> bool:
     try:
-        return httpx.get(url, timeout=5).is_success
+        with compose.serving() as http:
+            return http.get("/health").is_success
     except httpx.TransportError:
         return False
 
@@ -146,7 +188,8 @@ def answers(url: str) -> bool:
 def predict(compose: Compose) -> httpx.Response:
     rows = some_rows(compose)
     body = {"dataframe_split": {"columns": list(rows.columns), "data": rows.to_numpy().tolist()}}
-    return httpx.post(compose.url("SERVING_PORT") + "/invocations", json=body, timeout=30)
+    with compose.serving() as http:
+        return http.post("/invocations", json=body)
 
 
 def some_rows(compose: Compose) -> pd.DataFrame:
@@ -166,8 +209,8 @@ def same(one: httpx.Response, other: httpx.Response) -> bool:
 
 
 def ask_mlflow(compose: Compose, path: str, body: Mapping[str, object]) -> dict[str, Any]:
-    url = f"{compose.url('MLFLOW_PORT')}/api/2.0/mlflow/{path}"
-    answer = httpx.post(url, json=body, timeout=30)
+    with compose.mlflow() as http:
+        answer = http.post(path, json=body)
     assert answer.is_success, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -175,10 +218,9 @@ def ask_mlflow(compose: Compose, path: str, body: Mapping[str, object]) -> dict[
 
 def registered(compose: Compose) -> list[dict[str, Any]]:
     """Every version in the registry, oldest first."""
-    url = compose.url("MLFLOW_PORT") + "/api/2.0/mlflow/model-versions/search"
-    found: list[dict[str, Any]] = httpx.get(url, params={"filter": "name='slipway'"}, timeout=30).json()[
-        "model_versions"
-    ]
+    with compose.mlflow() as http:
+        answer = http.get("model-versions/search", params={"filter": "name='slipway'"}).json()
+    found: list[dict[str, Any]] = answer["model_versions"]
     return sorted(found, key=lambda version: int(version["version"]))
 
 
@@ -194,19 +236,20 @@ def test_a_promoted_version_answers_real_rows(compose: Compose, trained: Workspa
 def test_a_job_is_answered_by_a_worker_in_another_container(compose: Compose, trained: Workspace) -> None:
     """A small answer out of PostgreSQL, a large one from S3 by an address that this machine can reach."""
     eventually(lambda: predicts(compose))
-    url, rows = compose.url("SERVING_PORT"), some_rows(compose)
-    for times in (1, 50_000):
-        body = {"dataframe_split": {"columns": list(rows.columns), "data": rows.to_numpy().tolist() * times}}
-        accepted = httpx.post(f"{url}/v1/models/slipway/jobs", json=body, timeout=60)
-        assert accepted.status_code == 202, accepted.text
-        job = url + accepted.json()["href"]
-        eventually(lambda: httpx.get(job, timeout=30).json()["state"] == "succeeded", seconds=60)  # noqa: B023 - in this turn
-        answer = httpx.get(f"{job}/result", timeout=60, follow_redirects=True)
-        assert answer.status_code == 200, answer.text
-        if times == 1:
-            assert answer.json() == predict(compose).json()
-        else:
-            assert pq.read_table(io.BytesIO(answer.content)).num_rows == 3 * times
+    rows = some_rows(compose)
+    with compose.serving() as http:
+        for times in (1, 50_000):
+            body = {"dataframe_split": {"columns": list(rows.columns), "data": rows.to_numpy().tolist() * times}}
+            accepted = http.post("/v1/models/slipway/jobs", json=body)
+            assert accepted.status_code == 202, accepted.text
+            job = accepted.json()["href"]
+            eventually(lambda: http.get(job).json()["state"] == "succeeded", seconds=60)  # noqa: B023 - in this turn
+            answer = http.get(f"{job}/result")
+            assert answer.status_code == 200, answer.text
+            if times == 1:
+                assert answer.json() == predict(compose).json()
+            else:
+                assert pq.read_table(io.BytesIO(answer.content)).num_rows == 3 * times
 
 
 def test_another_version_promoted_over_rest_is_served_within_three_seconds(
@@ -227,20 +270,23 @@ def test_another_version_promoted_over_rest_is_served_within_three_seconds(
 
 
 def test_an_unsigned_version_is_refused_with_its_reason_and_the_old_one_keeps_answering(
-    compose: Compose, trained: Workspace
+    compose: Compose, trained: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     eventually(lambda: predicts(compose))
-    before, metadata = predict(compose), compose.url("SERVING_PORT") + "/v2/models/slipway"
+    before, metadata = predict(compose), "/v2/models/slipway"
+    for name, value in zip(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"), compose.who(), strict=True):
+        monkeypatch.setenv(name, value)
     person = Registrar(Stack(compose.folder, {"MLFLOW_TRACKING_URI": compose.url("MLFLOW_PORT")}), "slipway")
     unsigned = person.register(slope(3))
 
-    person.stage(unsigned)
-    try:
-        refusal = eventually(lambda: httpx.get(metadata, timeout=5).json()["last_refusal"])
-        assert same(predict(compose), before)
-        assert httpx.get(metadata, timeout=5).json()["trust"] == "signed"
-    finally:
-        person.stage(int(before.headers["x-model-version"]))
+    with compose.serving() as http:
+        person.stage(unsigned)
+        try:
+            refusal = eventually(lambda: http.get(metadata).json()["last_refusal"])
+            assert same(predict(compose), before)
+            assert http.get(metadata).json()["trust"] == "signed"
+        finally:
+            person.stage(int(before.headers["x-model-version"]))
 
     assert refusal["version"] == unsigned
     assert refusal["reason"].startswith("it has no manifest, and SERVING_TRUST=signed asks for one")
@@ -300,14 +346,16 @@ def test_the_serving_image_has_what_it_needs_and_no_more(compose: Compose) -> No
     assert compose.inside("serving", found.format(("fastapi", "sklearn", "skops"))) == "['fastapi', 'sklearn', 'skops']"
     names = "sorted(n for n, value in os.environ.items() if value and ('SECRET' in n or 'PASSW' in n))"
     # Who it is to PostgreSQL and S3, where jobs are kept.
-    assert compose.inside("serving", f"import os; print({names})") == "['AWS_SECRET_ACCESS_KEY', 'PGPASSWORD']"
+    assert compose.inside("serving", f"import os; print({names})") == (
+        "['AWS_SECRET_ACCESS_KEY', 'MLFLOW_TRACKING_PASSWORD', 'PGPASSWORD']"
+    )
 
 
 def test_only_this_machine_is_let_in(compose: Compose) -> None:
     published = [at for container in compose.containers() for at in compose.published(container)]
 
     assert {at.rpartition(":")[0] for at in published} == {"127.0.0.1"}
-    assert {f"http://{at}" for at in published} == {compose.url(n) for n in PORTS}
+    assert set(published) == {compose.url(n).partition("//")[2] for n in PORTS}
 
 
 @pytest.fixture
@@ -344,7 +392,7 @@ def test_prometheus_watches_serving_by_the_rules_of_this_folder(compose: Compose
 
 
 def test_mlflow_sends_nobody_to_an_s3_address_that_only_containers_know(compose: Compose) -> None:
-    offers = httpx.get(compose.url("MLFLOW_PORT") + "/api/3.0/mlflow/server-info").json()
+    offers = httpx.get(compose.url("MLFLOW_PORT") + "/api/3.0/mlflow/server-info", auth=compose.who()).json()
 
     assert (offers["multipart_downloads_enabled"], offers["multipart_uploads_enabled"]) == (False, False)
 
@@ -353,9 +401,34 @@ def test_mlflow_answers_browsers_here_and_strangers_not(compose: Compose) -> Non
     url = compose.url("MLFLOW_PORT")
     search = f"{url}/api/2.0/mlflow/experiments/search"
 
-    assert "<title>MLflow</title>" in httpx.get(url).text
-    assert httpx.post(search, json={"max_results": 1}, headers={"Origin": url}).status_code == 200
-    assert httpx.get(search, params={"max_results": 1}, headers={"Host": "elsewhere.example"}).status_code == 403
+    with httpx.Client(auth=compose.who(), timeout=30) as http:
+        assert "<title>MLflow</title>" in http.get(url).text
+        assert http.post(search, json={"max_results": 1}, headers={"Origin": url}).status_code == 200
+        assert http.get(search, params={"max_results": 1}, headers={"Host": "elsewhere.example"}).status_code == 403
+
+
+def test_mlflow_asks_who_it_is_and_serving_may_read_and_change_nothing(compose: Compose, trained: Workspace) -> None:
+    assert httpx.get(f"{compose.url('MLFLOW_PORT')}/api/2.0/mlflow/experiments/search").status_code == 401
+    with compose.mlflow("SERVING") as http:
+        version = http.get("model-versions/get", params={"name": "slipway", "version": "1"})
+        assert version.json()["model_version"]["version"] == "1"
+        moved = {"name": "slipway", "alias": "production", "version": "1"}
+        assert http.post("registered-models/alias", json=moved).status_code == 403
+        assert http.post("users/create", json={"username": "x", "password": token_urlsafe()}).status_code == 403
+
+
+def test_grpc_is_spoken_with_tls_too(compose: Compose, trained: Workspace) -> None:
+    eventually(lambda: predicts(compose))
+    address = f"grpcs://localhost:{compose.written['SERVING_GRPC_PORT']}"
+
+    with Client(address, model="slipway", ca=compose.ca) as client:
+        assert list(client.predict(some_rows(compose))) == predict(compose).json()["predictions"]
+
+
+def test_without_tls_nobody_is_answered(compose: Compose) -> None:
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(compose.url("SERVING_PORT") + "/health")
+    assert httpx.get(compose.url("SERVING_PORT").replace("https", "http") + "/health").status_code == 400
 
 
 def test_a_placeholder_secret_starts_nothing_outside_local(tmp_path: Path) -> None:
@@ -366,7 +439,8 @@ def test_a_placeholder_secret_starts_nothing_outside_local(tmp_path: Path) -> No
         compose.run("up", "--detach", fails=True)
 
         said = compose.run("logs", "--no-color", "no-placeholders")
-        assert "AWS_SECRET_ACCESS_KEY, GRAFANA_ADMIN_PASSWORD, POSTGRES_PASSWORD still begins with change-me" in said
+        for name in (*SECRETS, "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD"):
+            assert name in said
         assert compose.run("ps", "--quiet", "s3", "postgres", "mlflow", "serving").split() == []
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
+from infra.compose import tracking
 from tests.servers import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -21,6 +22,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 BAKED = ROOT / "infra" / "docker" / "baked.Dockerfile"
 """Not of the stack: what `make image-baked` lays on top of serving's image; test_baked.py."""
 DOCKERFILES = sorted(set((ROOT / "infra" / "docker").glob("*.Dockerfile")) - {BAKED})
+OF_PYTHON = [each for each in DOCKERFILES if each.name != "proxy.Dockerfile"]
 GATE = "no-placeholders"
 BY_HAND = {name for name, service in SERVICES.items() if service.get("profiles") == ["pipelines"]}
 MONITORING = {name for name, service in SERVICES.items() if service.get("profiles") == ["monitoring"]}
@@ -130,7 +132,7 @@ def test_secrets_come_from_the_environment_and_have_no_default(service: str) -> 
 def test_ports_are_published_on_this_machine_only_and_can_be_changed() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
-    assert set(ports) == {"s3", "mlflow", "serving", "prometheus", "grafana"}
+    assert set(ports) == {"s3", "mlflow", "proxy", "prometheus", "grafana"}
     for port in chain.from_iterable(ports.values()):
         assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z0-9_]+_PORT:\?[^}]+\}:\d+", port)
 
@@ -146,12 +148,32 @@ def test_mlflow_answers_to_every_name_it_is_called_by(name: str) -> None:
 
 
 @pytest.mark.parametrize("service", ["serving", "jobs"])
-def test_serving_gets_no_keys_but_those_of_the_place_of_jobs(service: str) -> None:
+def test_serving_gets_no_keys_but_those_of_the_place_of_jobs_and_of_its_account(service: str) -> None:
     """A version's files come from MLflow; bodies and results of jobs lie on S3."""
     given = {name: value for name, value in variables(service).items() if is_secret(name, value)}
     names = set(given) - OPTIONAL  # a secret of its own, that opens nothing else
 
-    assert names == {"AWS_SECRET_ACCESS_KEY"}
+    assert names == {"AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD"}
+
+
+def test_only_the_job_that_makes_the_users_knows_the_root_user_of_s3() -> None:
+    who = {name for name in SERVICES if "S3_ROOT_PASSWORD" in str(SERVICES[name].get("environment"))}
+
+    assert who == {GATE, "s3", "buckets"}
+
+
+def test_mlflow_serving_and_the_host_are_three_users_of_s3() -> None:
+    known = {name: variables(name).get("AWS_SECRET_ACCESS_KEY", "")[2:].partition(":")[0] for name in SERVICES}
+
+    assert (known["mlflow"], known["serving"], known["jobs"]) == (
+        *("S3_MLFLOW_PASSWORD", "S3_SERVING_PASSWORD", "S3_SERVING_PASSWORD"),
+    )
+    assert {name for name in known if known[name] == "AWS_SECRET_ACCESS_KEY"} == {GATE, "buckets"}
+
+
+def test_serving_is_not_mlflows_administrator() -> None:
+    assert variables("serving")["MLFLOW_TRACKING_USERNAME"] != variables("mlflow")["MLFLOW_AUTH_ADMIN_USERNAME"]
+    assert "basic-auth" in tracking.command()
 
 
 def test_serving_trusts_signed_versions_only_unless_told_otherwise() -> None:
@@ -209,7 +231,7 @@ def test_an_image_does_not_run_as_root(dockerfile: Path) -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[-1])
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("dockerfile", OF_PYTHON, ids=lambda path: path.stem)
 def test_an_image_installs_only_what_the_locks_pin(dockerfile: Path) -> None:
     steps = [step.strip() for word, rest in instructions(dockerfile) if word == "RUN" for step in rest.split("&&")]
     installs = [step for step in steps if re.search(r"\bpip3? install\b", step)]
@@ -239,7 +261,7 @@ def test_the_images_run_the_python_that_the_locks_are_for() -> None:
         r">=([\d.]+)", tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     )
 
-    for dockerfile in DOCKERFILES:
+    for dockerfile in OF_PYTHON:
         assert {rest.split()[0] for word, rest in instructions(dockerfile) if word == "FROM"} == {
             f"python:{lowest}-slim-bookworm"
         }

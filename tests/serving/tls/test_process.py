@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from infra.local.authority import Authority
+from infra.local.programs import PROGRAMS
+from infra.local.settings import Settings
 from tests.servers import ROOT, Server, eventually, free_port, server, stack_environment
 from tests.serving.tls.papers import Papers
 
@@ -29,6 +31,7 @@ def environment(papers: Papers, *, mutual: bool) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": NOBODY,
         "SERVING_PORT": str(free_port()),
         "SERVING_GRPC_PORT": str(free_port()),
+        "SERVING_HOST": "127.0.0.1",
         "SERVING_MODELS": "iris",
         "SERVING_STORE": str(papers.folder / "store"),
     }
@@ -51,6 +54,9 @@ def test_workers_show_the_certificate_of_now_on_both_ports(papers: Papers) -> No
     env = environment(papers, mutual=False)
     with serving(papers, env):
         eventually(lambda: papers.certificate.read_bytes() == shown(env["SERVING_GRPC_PORT"]))
+        stack = Settings(ROOT, env, fingerprint="")
+        assert PROGRAMS["serving"].url(stack) == f"https://127.0.0.1:{env['SERVING_PORT']}"
+        assert PROGRAMS["serving"].answers(stack)  # as `make up` and `make status` ask
         issued = papers.put()
 
         for name in ("SERVING_PORT", "SERVING_GRPC_PORT"):
