@@ -53,7 +53,7 @@ def _serve(words: argparse.Namespace) -> int:
         chosen = settings.read()
     except settings.SettingsInvalid as error:
         return _refuse(*error.lines, status=MISCONFIGURED)
-    logs.configure(chosen.log_level, sys.stderr)
+    logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
     access = opening.lacking(chosen.auth, chosen.host)
     if wrong := [*_wrong_with_store(chosen), *_wrong_with_certificates(chosen), *access]:
         return _refuse(*wrong, status=MISCONFIGURED)

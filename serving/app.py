@@ -25,6 +25,7 @@ from serving.lineup import Lineup
 from serving.metrics.answers import Counts
 from serving.metrics.following import Following
 from serving.reporter import Reporter
+from serving.request_log import RequestLog
 from serving.rest import jobs as job_routes
 from serving.rest import metrics, mlflow, oip, problems, webhook
 from serving.rest.context import NameEveryAnswer
@@ -106,7 +107,9 @@ def _loading(settings: Settings, hosts: Path, following: Following) -> Loading:
 
 def _engine(settings: Settings, lineup: Lineup, counts: Counts) -> Engine:
     header, tracer = settings.candidate.key_header, opened(settings.tracing)
-    return Engine(lineup, _limits(settings), counts, key_header=header, tracer=tracer)
+    engine = Engine(lineup, _limits(settings), counts, key_header=header, tracer=tracer)
+    engine.log = RequestLog(settings.log_requests)
+    return engine
 
 
 def _limits(settings: Settings) -> Limits:
@@ -181,7 +184,7 @@ def build(
     problems.install(app)
     # The last one added sees a request first.
     app.add_middleware(problems.Boundary)
-    app.add_middleware(NameEveryAnswer, counts=engine.counts)
+    app.add_middleware(NameEveryAnswer, counts=engine.counts, log=engine.log)
     routes: Callable[[], dict[str, Any]] = app.openapi
     app.openapi = OpenApi(routes, engine.lineup, asks=more.guard is not None)  # type: ignore[method-assign]  # FastAPI's documented way
     # Around the app and not among its middleware: what FastAPI does before that costs a tenth of a small prediction.

@@ -53,7 +53,7 @@ def main() -> int:
     if chosen.offline:
         line = "SERVING_OFFLINE: is true, and what is baked comes from the registry; set it to false for this command"
         return _refuse([line], status=MISCONFIGURED)
-    logs.configure(chosen.log_level, sys.stderr)
+    logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
     # What these two say of a version is said by us, with what came of it; how the download went is nobody's question.
     logging.getLogger("serving").setLevel(logging.WARNING)
     logging.getLogger("serving.following.follower").setLevel(logging.CRITICAL)

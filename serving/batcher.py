@@ -53,6 +53,8 @@ class Call:
     """Its part in a trial, while there is one."""
     trace: Trace | None = None
     """Where its calls of the model are noted, when somebody wants to see them."""
+    about: Callable[[], dict[str, object]] = dict
+    """Whose it is, for a line of the log, where such lines may be about a part of it."""
 
     @property
     def expired(self) -> bool:

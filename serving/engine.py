@@ -22,6 +22,7 @@ from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, Q
 from serving.lineup import Lineup, Served, Standing
 from serving.metrics.answers import Counts, VersionCounts
 from serving.protocol import JSON, PREDICT, Answer, Model, Rows
+from serving.request_log import RequestLog
 from serving.settings import KEY_HEADER
 from serving.tracing.trace import Mark
 from serving.tracing.tracer import Tracer
@@ -53,6 +54,8 @@ class Engine:
         self.lineup = lineup
         self.counts = counts or Counts()
         self.key_header, self.tracer = key_header, tracer
+        self.log = RequestLog()
+        """Of every transport, too; off unless it is replaced before they begin."""
         self._limits = limits or Limits()
         self._most_rows = self._limits.request_rows
         # A version that nobody serves or asks any more takes its queue with it, and the model.

@@ -349,6 +349,12 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    log_format: Literal["auto", "json", "terminal"] = "auto"
+    """`auto`: for people on a terminal, JSON elsewhere."""
+
+    log_requests: Literal["off", "errors", "all"] = "errors"
+    """`all` costs every request a line; of refused ones a few each second are told, however many there are."""
+
     @field_validator("models", mode="before")
     @classmethod
     def _split(cls, text: object) -> object:

@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
     words = parser.parse_args()
     chosen = settings.read()
-    logs.configure(chosen.log_level, sys.stderr)
+    logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
     lifeline.end_with_parent(sys.argv)
     os.nice(lifeline.YIELDS)
     syncer, judge = _composed(chosen, words.hosts, words.counted)

@@ -32,7 +32,7 @@ def main() -> int:
     words = parser.parse_args()
     load_dotenv(".env")
     chosen = settings.read()
-    logs.configure(chosen.log_level, sys.stderr)
+    logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
     lifeline.end_with_parent(sys.argv)
 
     # gRPC's own library prints a line, in a form of its own, for every stranger that fails a handshake.

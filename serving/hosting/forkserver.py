@@ -40,7 +40,7 @@ def main() -> int:
     words = parser.parse_args()
     load_dotenv(".env")
     chosen = settings.read()
-    logs.configure(chosen.log_level, sys.stderr)
+    logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
 
     from serving.hosting import host
     from serving.runtimes import choice

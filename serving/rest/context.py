@@ -3,7 +3,6 @@
 Plain ASGI: a response that fails half-way still got its headers.
 """
 
-import logging
 import re
 import time
 from collections.abc import MutableMapping
@@ -20,8 +19,8 @@ from serving.lineup import Served
 from serving.metrics.answers import Counts
 from serving.metrics.declared import OK, Route
 from serving.reporter import Reporter
-
-log = logging.getLogger(__name__)
+from serving.request_log import RequestLog
+from serving.tracing.trace import Trace
 
 REQUEST_ID = "x-request-id"
 CODE = "code"
@@ -33,6 +32,8 @@ SAFE = {
     "referrer-policy": "no-referrer",
 }
 """What every answer tells a browser; https://owasp.org/www-project-secure-headers/"""
+TRACE, SERVED = "trace", "served"
+"""Where it stands in its trace, and the version that answers, once that is known."""
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -55,7 +56,7 @@ TrialsOf = Annotated[Path | None, Depends(trials_of)]
 
 def answered_by(request: Request, served: Served) -> None:
     """From here on the answer, a refusal included, names this version."""
-    request.state.served = served
+    request.scope["state"][SERVED] = served
 
 
 def sane(given: bytes | None) -> str | None:
@@ -68,8 +69,8 @@ def request_id(scope: MutableMapping[str, Any]) -> str:
 
 
 class NameEveryAnswer:
-    def __init__(self, app: ASGIApp, counts: Counts) -> None:
-        self._app, self._counts = app, counts
+    def __init__(self, app: ASGIApp, counts: Counts, log: RequestLog) -> None:
+        self._app, self._counts, self._log = app, counts, log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,24 +85,53 @@ class NameEveryAnswer:
                 _name(MutableHeaders(scope=message), state)
                 # Of no version: what is asked about one is not asked of it.
                 self._counts.nobody.ended(Route.OTHER_HTTP, state.get(CODE, OK))
-                _trace(scope, status=message["status"], seconds=time.perf_counter() - began)
+                tell(self._log, scope, message["status"], time.perf_counter() - began)
             await send(message)
 
         await self._app(scope, receive, send_named)
+
+
+def about(scope: Scope) -> dict[str, object]:
+    """Whose request it is, for a line of the log."""
+    state = scope["state"]
+    found: dict[str, object] = {"request_id": state["request_id"]}
+    trace: Trace | None = state.get(TRACE)
+    if trace is not None:
+        found["trace_id"] = trace.name
+    served: Served | None = state.get(SERVED)
+    return found if served is None else found | {"model": served.version.name, "version": served.version.number}
+
+
+def tell(log: RequestLog, scope: Scope, status: int | None, seconds: float) -> None:
+    """How it ended; without a status nobody waited for it."""
+    code = scope["state"].get(CODE, OK)
+    if not (log.all or (log.errors and code != OK)):
+        return
+    line = {"protocol": "rest", "method": scope["method"], "route": route_of(scope) or "none", "status": status}
+    if code == OK:
+        log.answered(seconds, **line, **about(scope))
+    else:
+        log.refused(seconds, ours=status is not None and status >= 500, code=code, **line, **about(scope))
 
 
 def _name(headers: MutableHeaders, state: MutableMapping[str, Any]) -> None:
     headers[REQUEST_ID] = state["request_id"]
     for name, value in SAFE.items():
         headers.setdefault(name, value)
-    served: Served | None = state.get("served")
+    served: Served | None = state.get(SERVED)
     if served is not None:
         headers["x-model-name"] = served.version.name
         headers["x-model-version"] = str(served.version.number)
 
 
-def _trace(scope: Scope, *, status: int, seconds: float) -> None:
-    if log.isEnabledFor(logging.DEBUG):
-        route = getattr(scope.get("route"), "path", "none")  # never the path itself: callers put what they like in it
-        extra = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 2)}
-        log.debug("request answered", extra={**extra, "request_id": request_id(scope)})
+def route_of(scope: Scope) -> str | None:
+    """Never the path itself: callers put what they like in it."""
+    path = scope["path"]
+    if path == "/invocations":
+        return "/invocations"
+    if path.startswith("/v1/models/") and path.endswith("/invocations"):
+        return "/v1/models/{name}/invocations"
+    if path.startswith("/v2/models/") and path.endswith("/infer"):
+        return "/v2/models/{name}/versions/{version}/infer" if "/versions/" in path else "/v2/models/{name}/infer"
+    route: str | None = getattr(scope.get("route"), "path", None)
+    return route

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from functools import lru_cache, partial
 
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import invocations, logs
@@ -25,7 +26,7 @@ from serving.lineup import Served
 from serving.metrics.declared import GONE, INTERNAL, Route
 from serving.protocol import JSON
 from serving.rest import infer, lines, mlflow, problems, watched
-from serving.rest.context import CODE, REQUEST_ID, SAFE, sane
+from serving.rest.context import CODE, REQUEST_ID, SAFE, SERVED, about, sane, tell
 from serving.rest.prefer import PREFER, prefers_async
 from serving.rest.wire import TIMEOUT, Asked, CallerGone, deadline, timing
 
@@ -89,28 +90,28 @@ class Front:
         except HTTPException as error:
             problem = problems.refused(scope, error)
         except ServingError as error:
-            if asked.call.sample is not None:
-                asked.call.sample.refused(error)
-            problem = problems.answer(scope, error, self._names(asked.served))
+            problem = self._refused(asked, error)
         except CallerGone:
-            self._engine.counted(asked.served).ended(asked.route, GONE)
-            log.debug("caller hung up", extra={"request_id": asked.name})
+            self._gone(asked)
             return
         except Exception as error:  # noqa: BLE001 - the boundary: see problems.Boundary
+            scope["state"][SERVED] = asked.served
             problem = problems.crashed(scope, error)
         self._engine.counted(asked.served).ended(asked.route, scope["state"][CODE])
+        tell(self._engine.log, scope, problem.status_code, time.perf_counter() - asked.began)
         await problem(scope, asked.receive, send)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the app answers, for whom that is."""
         if self._guard is not None:
-            headers = dict(scope["headers"])
+            began, headers = time.perf_counter(), dict(scope["headers"])
             try:
                 await self._admit(self._guard, scope["path"], headers)
             except ServingError as error:
                 _name(scope, headers)
                 problem = problems.answer(scope, error)
                 self._engine.counts.nobody.ended(Route.OTHER_HTTP, error.code)
+                tell(self._engine.log, scope, problem.status_code, time.perf_counter() - began)
                 await problem(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -144,6 +145,8 @@ class Front:
         phases = (call.queue, call.decode, call.predict, call.encode, time.perf_counter() - asked.began)
         # Before it is sent: who has the answer finds it counted.
         self._engine.counted(asked.served).answered(asked.route, phases)
+        if self._engine.log.all:
+            self._told(asked)
         headers = [
             (b"content-type", media_type),
             (b"content-length", b"%d" % len(body)),
@@ -168,6 +171,7 @@ class Front:
         if content_type != b"application/json":
             if content_type.partition(b";")[0].strip().lower() == _LINES:
                 asked.route = Route.LINES
+                asked.scope["state"][SERVED], asked.call.about = served, partial(about, asked.scope)
                 return lines.stream(self._engine, served, asked.chunks(), asked.call)
             media_type = invocations.media_type_of(content_type.decode("latin-1"))
         body = await asked.body()
@@ -209,10 +213,29 @@ class Front:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             except Exception as error:  # noqa: BLE001 - half an answer is out; that it has no end tells the caller
                 counts.ended(Route.LINES, GONE if isinstance(error, CallerGone) else INTERNAL)
-                log.warning("stream broken", extra={"request_id": asked.name, "cause": logs.where(error)})
+                asked.scope["state"][SERVED] = asked.served
+                log.warning("stream broken", extra={**about(asked.scope), "cause": logs.where(error)})
                 return
         counts.ended(Route.LINES)
+        if self._engine.log.all:
+            self._told(asked)
         await send({"type": "http.response.body", "body": b""})
+
+    def _refused(self, asked: Asked, error: ServingError) -> JSONResponse:
+        if asked.call.sample is not None:
+            asked.call.sample.refused(error)
+        asked.scope["state"][SERVED] = asked.served
+        return problems.answer(asked.scope, error, self._names(asked.served))
+
+    def _gone(self, asked: Asked) -> None:
+        self._engine.counted(asked.served).ended(asked.route, GONE)
+        asked.scope["state"] |= {SERVED: asked.served, CODE: GONE}
+        log.debug("caller hung up", extra=about(asked.scope))
+        tell(self._engine.log, asked.scope, None, time.perf_counter() - asked.began)
+
+    def _told(self, asked: Asked) -> None:
+        asked.scope["state"][SERVED] = asked.served
+        tell(self._engine.log, asked.scope, 200, time.perf_counter() - asked.began)
 
     def _as_job(self, scope: Scope) -> Scope:
         path = scope["path"]

@@ -18,9 +18,8 @@ from serving.jobs.told import path, told
 from serving.lineup import Lineup, Served
 from serving.metrics.declared import Route
 from serving.rest import wire
-from serving.rest.context import EngineOf, answered_by, request_id
+from serving.rest.context import TRACE, EngineOf, answered_by, request_id
 from serving.rest.prefer import prefers_async
-from serving.rest.watched import TRACE
 from serving.tracing.trace import Trace
 
 MOST_LISTED = 1000

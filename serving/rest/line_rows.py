@@ -80,7 +80,7 @@ class LineRows:
             if self._call.sample is not None:
                 self._call.sample.refused(error)
             if not isinstance(error, CallerError | Busy):
-                log.error("row failed", extra={"code": error.code, "cause": logs.where(error)})
+                log.error("row failed", extra={"code": error.code, **self._call.about(), "cause": logs.where(error)})
             return error
 
 

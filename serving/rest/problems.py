@@ -35,7 +35,7 @@ from serving.errors import (
     UnsupportedEncoding,
     UnsupportedMedia,
 )
-from serving.rest.context import CODE, REQUEST_ID, SAFE, request_id
+from serving.rest.context import CODE, REQUEST_ID, SAFE, about, request_id
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def answer(scope: Scope, error: ServingError, headers: Sequence[tuple[bytes, byt
     status = status_of(type(error))
     if error.__cause__ is not None:
         level = logging.ERROR if status >= 500 else logging.WARNING
-        extra = {"code": error.code, "request_id": request_id(scope), "cause": logs.where(error)}
+        extra = {"code": error.code, **about(scope), "cause": logs.where(error)}
         log.log(level, "request failed", extra=extra)
     named = {name.decode(): value.decode("latin-1") for name, value in headers}
     return problem(scope, status, error.code, str(error), named | _advice(error))
@@ -97,7 +97,7 @@ def _advice(error: ServingError) -> dict[str, str]:
 
 def crashed(scope: Scope, error: Exception) -> JSONResponse:
     """The 500 for what nobody expected; the log says where it came from."""
-    log.error("request crashed", extra={"request_id": request_id(scope), "cause": logs.where(error)})
+    log.error("request crashed", extra={**about(scope), "cause": logs.where(error)})
     return problem(scope, 500, "internal-error", "something went wrong here; the log has the cause")
 
 

@@ -12,13 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.engine import Call
 from serving.lineup import Served
 from serving.metrics.declared import GONE, INTERNAL, OK
-from serving.rest.context import CODE
+from serving.rest.context import CODE, SERVED, TRACE, route_of
 from serving.rest.wire import Asked
 from serving.tracing.trace import Trace
 from serving.tracing.tracer import Attributes, Done, Tracer
 
-TRACE, ASKED = "trace", "asked"
-"""Under which the state of a request's scope holds them."""
+ASKED = "asked"
+"""Under which the state of a request's scope holds a prediction, until it is told of."""
 ON_THE_WAY = ("/ping", "/health", "/metrics", "/version", "/v2/health/live", "/v2/health/ready")
 """Asked all day long by what keeps servers up; nobody wants to see each time."""
 
@@ -83,8 +83,8 @@ def _given(headers: list[tuple[bytes, bytes]]) -> tuple[str | None, str]:
 
 def _done(scope: Scope, sent: _Sent, asked: Asked | None) -> Done:
     state = scope["state"]
-    route = _route(scope)
-    served = asked.served if asked is not None else state.get("served")
+    route = route_of(scope)
+    served = asked.served if asked is not None else state.get(SERVED)
     code = _code(state, sent)
     attributes = {**_attributes(scope, route, sent.status), **_about(state, served, code)}
     call = asked.call if asked is not None else Call()
@@ -116,16 +116,3 @@ def _about(state: MutableMapping[str, Any], served: Served | None, code: str) ->
     if served is not None:
         found |= {"slipway.model": served.version.name, "slipway.version": served.version.number}
     return found if code == OK else found | {"error.type": code}
-
-
-def _route(scope: Scope) -> str | None:
-    """Never the path itself: callers put what they like in it."""
-    path = scope["path"]
-    if path == "/invocations":
-        return "/invocations"
-    if path.startswith("/v1/models/") and path.endswith("/invocations"):
-        return "/v1/models/{name}/invocations"
-    if path.startswith("/v2/models/") and path.endswith("/infer"):
-        return "/v2/models/{name}/versions/{version}/infer" if "/versions/" in path else "/v2/models/{name}/infer"
-    route: str | None = getattr(scope.get("route"), "path", None)
-    return route

@@ -19,7 +19,7 @@ from serving.access.scopes import Caller
 from serving.engine import Call, Engine
 from serving.lineup import Served
 from serving.metrics.declared import OK, ROUTES, Route
-from serving.rpc import traced
+from serving.rpc import told, traced
 from serving.tracing.trace import Trace
 
 REQUEST_ID = "x-request-id"
@@ -50,8 +50,17 @@ class Question:
         self.call: Call | None = None
         """Its clock, where it has one: an answer in several parts has not."""
         self.trace: Trace | None = None
-        """Where it is sampled."""
+        """Sampled or not; None where nobody traces."""
         self.is_message = False
+
+    @property
+    def seconds(self) -> float:
+        """Until now."""
+        return time.perf_counter() - self.began
+
+    @property
+    def sampled(self) -> Trace | None:
+        return self.trace if self.trace is not None and self.trace.sampled else None
 
     def ended(self, code: str = OK, status: grpc.StatusCode | None = None) -> None:
         """`status`: of a refused call, whose code says less."""
@@ -62,19 +71,21 @@ class Question:
         if call is None or code != OK:
             counts.ended(self.route, code)
             return
-        total = time.perf_counter() - self.began
-        counts.answered(self.route, (call.queue, call.decode, call.predict, call.encode, total))
+        counts.answered(self.route, (call.queue, call.decode, call.predict, call.encode, self.seconds))
 
     def told(self, code: str = OK, status: grpc.StatusCode | None = None) -> None:
         """To whom it may concern, and not counted."""
         if self._engine.tracer is not None:
             traced.ended(self._engine.tracer, self, code, status)
+        log = self._engine.log
+        if log.all or (log.errors and code != OK):
+            told.tell(log, self, code, status)
 
 
 class Exchange:
     __slots__ = (
         *("_caller", "_engine", "_guard", "_route", "_served"),
-        *("context", "in_messages", "question", "request_id", "trace"),
+        *("context", "in_messages", "question", "request_id"),
     )
 
     def __init__(self, context: Context, engine: Engine, route: Route) -> None:
@@ -83,11 +94,8 @@ class Exchange:
         self._served: Served | None = None
         self._engine, self._route = engine, route
         self.question = Question(engine, route, self.request_id)
-        self.trace: Trace | None = None
-        """Sampled or not; None where nobody traces."""
         if engine.tracer is not None and route is not Route.OTHER_GRPC:
-            self.trace = traced.begun(engine.tracer, context.invocation_metadata() or ())
-            self.question.trace = self.trace if self.trace.sampled else None
+            self.question.trace = traced.begun(engine.tracer, context.invocation_metadata() or ())
         self.in_messages = False
         """Are its messages counted, and not the call?"""
         self._guard: Guard | None = None
@@ -121,7 +129,7 @@ class Exchange:
         remaining = self.context.time_remaining()
         call = Call() if remaining is None else Call(time.monotonic() + remaining)
         call.sample = before.sample if before is not None else None
-        call.trace = self.question.trace
+        call.trace = self.question.sampled
         return call
 
     def key(self, header: str) -> bytes:

@@ -83,7 +83,7 @@ class InferenceService(GRPCInferenceServiceServicer):
                 question.ended()
             except Exception as error:  # noqa: BLE001 - a boundary of its own: the stream goes on
                 question.ended(code_of(error))
-                answer = pb.ModelStreamInferResponse(error_message=sentence(error, exchange.request_id))
+                answer = pb.ModelStreamInferResponse(error_message=sentence(error, question))
                 answer.infer_response.id = request.id
             # Every request has one answer, so each is the last one of its request.
             answer.infer_response.parameters["triton_final_response"].bool_param = True
@@ -100,7 +100,7 @@ async def infer(
     """The answer to one message; raw when its inputs were, as Triton's always are. Errors as ServingError."""
     call = exchange.call()
     served = await answerer(engine, request, exchange, call)
-    question.served, question.call, call.trace = served, call, question.trace
+    question.served, question.call, call.trace = served, call, question.sampled
     began = time.perf_counter()
     rows = read(served, request, params_of(request), call)
     call.decode = time.perf_counter() - began

@@ -29,7 +29,8 @@ from serving.errors import (
     UnknownVersion,
 )
 from serving.metrics.declared import GONE, INTERNAL
-from serving.rpc.exchange import Context, Exchange, route_of
+from serving.rpc import told
+from serving.rpc.exchange import Context, Exchange, Question, route_of
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +78,15 @@ def code_of(error: Exception) -> str:
     return error.code if isinstance(error, ServingError) else INTERNAL
 
 
-def sentence(error: Exception, request_id: str) -> str:
+def sentence(error: Exception, question: Question) -> str:
     """What the caller is told. The log gets the cause, and whatever nobody expected."""
     if isinstance(error, ServingError):
         if error.__cause__ is not None:
             level = logging.ERROR if status_of(type(error)) is StatusCode.INTERNAL else logging.WARNING
-            extra = {"code": error.code, "request_id": request_id, "cause": logs.where(error)}
+            extra = {"code": error.code, **told.about(question), "cause": logs.where(error)}
             log.log(level, "request failed", extra=extra)
         return str(error)
-    log.error("request crashed", extra={"request_id": request_id, "cause": logs.where(error)})
+    log.error("request crashed", extra={**told.about(question), "cause": logs.where(error)})
     return UNEXPECTED
 
 
@@ -150,8 +151,8 @@ def _why_cancelled(context: Context) -> str:
 
 
 async def _refuse(exchange: Exchange, error: Exception) -> NoReturn:
-    told = sentence(error, exchange.request_id)
+    said = sentence(error, exchange.question)
     status = status_of(type(error)) if isinstance(error, ServingError) else StatusCode.INTERNAL
     code = code_of(error)
     exchange.question.ended(code, status)
-    await exchange.context.abort(status, told, exchange.trailers((ERROR_CODE, code)))
+    await exchange.context.abort(status, said, exchange.trailers((ERROR_CODE, code)))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from grpc import StatusCode
 
-from serving.errors import DeadlineExpired
-from serving.metrics.declared import GONE, OK, ROUTES, Route
+from serving.metrics.declared import OK, ROUTES, Route
+from serving.rpc.told import FAILURES, status_for
 from serving.tracing.trace import Trace
 from serving.tracing.tracer import Attributes, Done, Kind, Tracer
 
@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from serving.rpc.exchange import Question
 
 _OURS = {Route.PREDICT, Route.PREDICT_STREAM, Route.PREDICT_COLLECT}
-_STATUS = {OK: StatusCode.OK, GONE: StatusCode.CANCELLED, DeadlineExpired.code: StatusCode.DEADLINE_EXCEEDED}
-_FAILURES = {
-    StatusCode.UNKNOWN,
-    StatusCode.DEADLINE_EXCEEDED,
-    StatusCode.UNIMPLEMENTED,
-    StatusCode.INTERNAL,
-    StatusCode.UNAVAILABLE,
-    StatusCode.DATA_LOSS,
-}
 
 
 def begun(tracer: Tracer, metadata: Iterable[tuple[str, str | bytes]]) -> Trace:
@@ -34,11 +25,11 @@ def begun(tracer: Tracer, metadata: Iterable[tuple[str, str | bytes]]) -> Trace:
 
 def ended(tracer: Tracer, question: "Question", code: str, status: StatusCode | None) -> None:
     """A call, or a message of one, in whose answer an error has no status."""
-    if question.trace is None:
+    if question.trace is None or not question.trace.sampled:
         return
     kind: Kind = "internal" if question.is_message else "server"
-    status = status or _STATUS.get(code, StatusCode.INTERNAL)
-    failed = code != OK if question.is_message else status in _FAILURES
+    status = status_for(code, status)
+    failed = code != OK if question.is_message else status in FAILURES
     attributes = _about(question, code, None if question.is_message else status)
     decode, encode = (question.call.decode, question.call.encode) if question.call is not None else (0.0, 0.0)
     name = "message" if question.is_message else _name(question.route)

@@ -49,7 +49,7 @@ def run(words: argparse.Namespace) -> int:
         chosen = settings.read((words.model,))
     except settings.SettingsInvalid as error:
         return _refuse(*error.lines, status=MISCONFIGURED)
-    logs.configure(chosen.log_level, sys.stderr)
+    logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
     logging.getLogger("serving").setLevel(logging.WARNING)  # how a download went is nobody's question
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

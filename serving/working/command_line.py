@@ -37,7 +37,7 @@ def run(words: argparse.Namespace) -> int:
         chosen = settings.read()
     except settings.SettingsInvalid as error:
         return _refuse(*error.lines, status=MISCONFIGURED)
-    logs.configure(chosen.log_level, sys.stderr)
+    logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
     workers = chosen.jobs.workers if words.workers is None else words.workers
     if chosen.jobs.database is None:
         return _refuse("SERVING_JOBS__DATABASE: not set; jobs are kept there", status=MISCONFIGURED)

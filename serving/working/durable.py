@@ -140,12 +140,23 @@ def _answered(turns: Turns, answer: Answer, terms: Terms, which: tuple[str, int]
         except NobodyWaits:
             return "nobody waits"
         except Exception as error:
-            extra = {"job": name, "model": job.order.model, "cause": logs.where(error.__cause__ or error)}
+            extra = {**_about(job), "cause": logs.where(error.__cause__ or error)}
             log.warning("job failed", extra=extra)
             raise
     ended = _patiently(lambda: turns.end(name, generation, outcome))
-    log.info("job ended", extra={"job": name, "model": job.order.model, "state": outcome.state, "counted": ended})
+    version = {} if outcome.version is None else {"version": outcome.version}
+    log.info("job ended", extra={**_about(job), **version, "state": outcome.state, "counted": ended})
     return outcome.state
+
+
+def _about(job: Work) -> dict[str, object]:
+    """Whose it is, for a line of the log."""
+    order = job.order
+    found: dict[str, object] = {"job": job.id, "model": order.model}
+    found |= {} if order.version is None else {"version": order.version.number}
+    found |= {"request_id": order.origin.request_id} if order.origin.request_id else {}
+    parts = order.origin.traceparent.split("-")
+    return found | ({"trace_id": parts[1]} if len(parts) == 4 else {})
 
 
 def _called(turns: Turns, caller: Caller | None, name: str, generation: int) -> None:

@@ -40,7 +40,7 @@ def main() -> None:
     words = parser.parse_args()
     load_dotenv(".env")
     chosen = settings.read()
-    logs.configure(chosen.log_level, sys.stderr)
+    logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
     lifeline.end_with_parent(sys.argv)
     sign = alive.place()
     _home(words.hosts.parent / words.name)

@@ -2,7 +2,11 @@ import pytest
 from grpc import StatusCode
 
 from serving import errors
+from serving.engine import Engine
 from serving.errors import DeadlineExpired, PredictionFailed, QueueFull, ServingError
+from serving.lineup import Lineup
+from serving.metrics.declared import Route
+from serving.rpc.exchange import Question
 from serving.rpc.status import STATUS, UNEXPECTED, sentence, status_of
 
 KINDS = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ServingError)]
@@ -28,7 +32,8 @@ def test_the_log_has_what_the_caller_is_not_told(caplog: pytest.LogCaptureFixtur
         except Exception as caught:  # noqa: BLE001 - with its traceback
             return caught
 
-    told = [sentence(raised(error), "mine-1") for error in (PredictionFailed(), ZeroDivisionError("secret"))]
+    question = Question(Engine(Lineup(("iris",))), Route.MODEL_INFER, "mine-1")
+    told = [sentence(raised(error), question) for error in (PredictionFailed(), ZeroDivisionError("secret"))]
 
     assert told == [str(PredictionFailed()), UNEXPECTED]
     assert "secret" not in str([vars(record) for record in caplog.records if record.__dict__.pop("exc_info", 1)])
