@@ -80,7 +80,7 @@ class Trust:
         if file is None or not self._keys:
             return False
         signature = _read(file, SIGNATURE_BYTES, version)
-        if not any(_made(key, signature, manifest) for key in self._keys):
+        if not any(made_by(key, signature, manifest) for key in self._keys):
             raise _refusal(version, f"{SIGNATURE} was made with none of the keys in SERVING_TRUST_KEYS")
         return True
 
@@ -125,7 +125,8 @@ def _compare(manifest: Manifest, files: dict[str, Path], version: Version) -> No
                 raise _refusal(version, f"{_shown(name)} is not the file that its manifest describes")
 
 
-def _made(key: bytes, signature: bytes, manifest: bytes) -> bool:
+def made_by(key: bytes, signature: bytes, manifest: bytes) -> bool:
+    """Is it that key's signature of the manifest?"""
     # Not above: a server that trusts no key needs no OpenSSL in its workers.
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -177,8 +177,14 @@ TROUBLES = {
     "model-unsigned": Trouble(
         "models",
         "failed",
-        "Sign it: set `SLIPWAY_SIGNING_KEY`, register it anew and promote that; or `SERVING_TRUST=digest` serves "
-        "it as it is.",
+        "Sign it: `python -m pipelines.manifest NAME VERSION` where `SLIPWAY_SIGNING_KEY` is; or "
+        "`SERVING_TRUST=digest` serves it as it is.",
+    ),
+    "model-other-key": Trouble(
+        "models",
+        "failed",
+        "Add the public key it was signed with to `SERVING_TRUST_KEYS` (`python -m pipelines.keys` prints yours), or "
+        "sign it anew: `python -m pipelines.manifest NAME VERSION`.",
     ),
     "model-without-signature": Trouble(
         "models",

@@ -3,13 +3,22 @@
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
+from serving import trust
 from serving.doctor.finding import Finding, Scene, fine, skipped, trouble
 from serving.errors import RegistryUnreachable, VersionRefused
 from serving.following import production
 from serving.protocol import Version, View
 from serving.runtimes import mlmodel
-from serving.settings import TrustMode
+from serving.settings import Settings, TrustMode
+
+
+class Files(Protocol):
+    """As `MlflowRegistry` has them."""
+
+    def file(self, version: Version, name: str, folder: Path) -> None:
+        """RegistryUnreachable."""
 
 
 def models(scene: Scene) -> Iterator[Finding]:
@@ -31,10 +40,10 @@ def models(scene: Scene) -> Iterator[Finding]:
         version = production.choose(None, view).version
         yield from of(name, view, scene.settings.trust)
         if version is not None:
-            yield _files(registry, version)
+            yield from _files(registry, version, scene.settings)
 
 
-def of(name: str, view: View, trust: TrustMode) -> Iterator[Finding]:
+def of(name: str, view: View, mode: TrustMode) -> Iterator[Finding]:
     """Pure."""
     decision = production.choose(None, view)
     if not view.registered:
@@ -45,21 +54,37 @@ def of(name: str, view: View, trust: TrustMode) -> Iterator[Finding]:
         yield trouble("model-disagreement", f"{name}: {each}")
     if view.trial_fault is not None:
         yield trouble("model-candidate", f"{name}: {view.trial_fault}")
-    if decision.version is not None and trust == "signed" and decision.version.manifest is None:
+    if decision.version is not None and mode == "signed" and decision.version.manifest is None:
         yield trouble("model-unsigned", f"{name}: version {decision.version.number} is not signed, and will be refused")
 
 
-def _files(registry: object, version: Version) -> Finding:
-    from serving.following.registry import MlflowRegistry
-
-    assert isinstance(registry, MlflowRegistry)  # noqa: S101 - said so, where its import would take seconds
+def _files(registry: Files, version: Version, settings: Settings) -> Iterator[Finding]:
     what = f"{version.name}: version {version.number}"
-    with TemporaryDirectory(prefix="slipway-doctor-") as folder:
+    with TemporaryDirectory(prefix="slipway-doctor-") as name:
+        folder = Path(name)
         try:
-            registry.file(version, mlmodel.FILE, Path(folder))
-            signature = mlmodel.read(Path(folder)).signature
+            registry.file(version, mlmodel.FILE, folder)
+            signature = mlmodel.read(folder).signature
         except (RegistryUnreachable, VersionRefused, OSError) as error:
-            return trouble("model-files", f"{what}: its files cannot be read: {error}")
-    if not signature.inputs:
-        return trouble("model-without-signature", f"{what} has no signature")
-    return fine("models", f"{what} is Production, and its files are within reach")
+            yield trouble("model-files", f"{what}: its files cannot be read: {error}")
+            return
+        if not signature.inputs:
+            yield trouble("model-without-signature", f"{what} has no signature")
+        else:
+            yield fine("models", f"{what} is Production, and its files are within reach")
+        if settings.trust == "signed" and version.manifest is not None:
+            yield signed(registry, version, settings.trust_keys, folder)
+
+
+def signed(registry: Files, version: Version, keys: tuple[bytes, ...], folder: Path) -> Finding:
+    """By one of `keys`? `folder` is empty, but for other files."""
+    what = f"{version.name}: version {version.number}"
+    try:
+        for name in (trust.FILE, trust.SIGNATURE):
+            registry.file(version, name, folder)
+        manifest, signature = (folder / trust.FILE).read_bytes(), (folder / trust.SIGNATURE).read_bytes()
+    except (RegistryUnreachable, OSError):
+        return trouble("model-unsigned", f"{what} has no signature of its files, and will be refused")
+    if not any(trust.made_by(key, signature, manifest) for key in keys):
+        return trouble("model-other-key", f"{what} was signed with none of the keys in SERVING_TRUST_KEYS")
+    return fine("models", f"{what} is signed with a key that is trusted")
