@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from serving.decoding import plan, unpacking
-from serving.decoding.unpacking import Packed, TooMuch
+from serving.decoding import plan
+from serving.decoding.unpacking import LARGEST, Packed, TooMuch
 from serving.errors import InvalidInput
 from serving.protocol import PARQUET, Column, Signature
 
@@ -21,7 +21,7 @@ def written(values: Any, **options: Any) -> bytes:
 
 
 def test_more_rows_than_fit_are_refused_before_they_are_unpacked() -> None:
-    body = written(pa.array(np.zeros(unpacking.LARGEST // 8 + 1)))
+    body = written(pa.array(np.zeros(LARGEST // 8 + 1)))
     before = pa.total_allocated_bytes()
 
     with pytest.raises(TooMuch):
@@ -52,13 +52,12 @@ def test_texts_are_read_as_they_were_written(kind: Any, use_dictionary: bool) ->
     assert (column.type, column.to_pylist()) == (kind, values.to_pylist())
 
 
-def test_the_caller_is_told_to_send_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacking, "LARGEST", 100)
+def test_the_caller_is_told_to_send_less() -> None:
     decoder = plan.compile(Signature((Column("x", "double"),)))
     assert decoder is not None
 
-    with pytest.raises(InvalidInput, match="more than 100 bytes once they are unpacked; send it in parts"):
-        decoder.rows(PARQUET, written(pa.array(np.zeros(100))))
+    with pytest.raises(InvalidInput, match=f"more than {LARGEST} bytes once they are unpacked; send it in parts"):
+        decoder.rows(PARQUET, written(pa.array(np.zeros(LARGEST // 8 + 1))))
 
 
 def test_a_broken_footer_ends_no_process() -> None:
