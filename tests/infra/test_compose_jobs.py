@@ -33,7 +33,7 @@ def run(job: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 def test_placeholders_are_refused_in_one_line_that_names_them() -> None:
-    names = {"SLIPWAY_ENV": "production", "AWS_SECRET_ACCESS_KEY": "real", "POSTGRES_PASSWORD": "change-me-postgres"}
+    names = {"SLIPWAY_ENV": "production", "AWS_SECRET_ACCESS_KEY": "realreal", "POSTGRES_PASSWORD": "change-me-pg"}
 
     refused = run("placeholders", names)
 
@@ -56,6 +56,15 @@ def test_placeholders_pass_at_home_and_secrets_everywhere(place: str, secret: st
     passed = run("placeholders", {"SLIPWAY_ENV": place, "AWS_SECRET_ACCESS_KEY": secret, "POSTGRES_PASSWORD": secret})
 
     assert (passed.returncode, passed.stderr) == (0, "")
+
+
+def test_a_password_that_a_server_will_not_take_is_refused_in_one_line() -> None:
+    names = {"SLIPWAY_ENV": "local", "MLFLOW_TRACKING_PASSWORD": "x" * 11, "S3_ROOT_PASSWORD": "x" * 8}
+
+    refused = run("placeholders", names)
+
+    assert refused.returncode == 1
+    assert refused.stderr == "slipway: too few characters in .env: MLFLOW_TRACKING_PASSWORD (at least 12)\n"
 
 
 def test_trust_in_no_ones_signature_is_refused_in_one_line_that_says_what_to_do() -> None:
