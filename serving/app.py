@@ -113,8 +113,15 @@ def _engine(settings: Settings, lineup: Lineup, counts: Counts) -> Engine:
 
 
 def _limits(settings: Settings) -> Limits:
-    given = settings.batching
-    return Limits(given.max_rows, given.max_bytes, given.max_waiting_rows, request_rows=settings.limits.rows)
+    batching = settings.batching
+    return Limits(
+        rows=batching.max_rows,
+        bytes=batching.max_bytes,
+        waiting_rows=batching.max_waiting_rows,
+        waiting_bytes=batching.max_waiting_bytes,
+        waiting_seconds=batching.max_waiting_seconds,
+        request_rows=settings.limits.rows,
+    )
 
 
 def _begun(hosts: Path) -> float:
@@ -190,4 +197,4 @@ def build(
     # Around the app and not among its middleware: what FastAPI does before that costs a tenth of a small prediction.
     front = Front(app, engine, more.guard, largest_body=largest_body, jobs=bool(jobs))
     front.watched = engine.tracer is not None
-    return front if engine.tracer is None else Watched(front, engine.tracer, front.leave)
+    return front if engine.tracer is None else Watched(front, engine.tracer)

@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from serving.congestion import Congestion
 from serving.errors import DeadlineExpired, PredictionFailed, QueueFull, ServingError
 from serving.protocol import Answer, Rows
 from serving.settings import MOST_ROWS
@@ -34,6 +35,8 @@ class Limits:
     rows: int = 256
     bytes: int = 4 << 20
     waiting_rows: int = 10_000
+    waiting_bytes: int = 256 << 20
+    waiting_seconds: float = 0.5
     lanes: int = 1
     """Calls of the model at a time."""
     request_rows: int = MOST_ROWS
@@ -85,8 +88,9 @@ class Batcher:
         """
         self._predict, self._limits, self._pool, self._joins, self._seen = predict, limits, pool, joins, seen
         self._waiting: deque[Ticket] = deque()
-        self._waiting_rows = 0
+        self._waiting_rows = self._waiting_bytes = 0
         self._busy = 0
+        self._congestion = Congestion(limits.waiting_seconds)
 
     @property
     def waiting_rows(self) -> int:
@@ -94,11 +98,12 @@ class Batcher:
 
     async def submit(self, rows: Rows, call: Call) -> Answer:
         """QueueFull at once; DeadlineExpired, or what the model raises. Cancelling takes the rows out of the queue."""
-        if self._waiting and self._waiting_rows + rows.count > self._limits.waiting_rows:
+        if self._waiting and self._is_full(rows):
             raise QueueFull(self._waiting_rows)
         ticket = Ticket(rows, call, asyncio.get_running_loop().create_future())
         self._waiting.append(ticket)
         self._waiting_rows += rows.count
+        self._waiting_bytes += _nbytes(rows)
         if self._busy < self._limits.lanes:
             self._start()
         try:
@@ -110,10 +115,29 @@ class Batcher:
             # An error's traceback holds this frame, and the ticket's future the error: a circle that keeps the model.
             del ticket
 
+    def _is_full(self, rows: Rows) -> bool:
+        if self._waiting_rows + rows.count > self._limits.waiting_rows:
+            return True
+        if self._waiting_bytes + _nbytes(rows) > self._limits.waiting_bytes:
+            return True
+        if self._congestion.admits(self._waiting_rows):
+            return False
+        # Those who came last, in what was no burst after all, are refused now and not answered late.
+        while len(self._waiting) > 1 and self._congestion.is_too_long(self._waiting_rows):
+            ticket = self._waiting.pop()
+            self._gone(ticket)
+            _tell([ticket], [QueueFull(self._waiting_rows)])
+        return True
+
     def _leave(self, ticket: Ticket) -> None:
         if ticket in self._waiting:
             self._waiting.remove(ticket)
-            self._waiting_rows -= ticket.rows.count
+            self._gone(ticket)
+
+    def _gone(self, ticket: Ticket) -> None:
+        """From those who wait."""
+        self._waiting_rows -= ticket.rows.count
+        self._waiting_bytes -= _nbytes(ticket.rows)
 
     def _start(self) -> None:
         while batch := self._take():
@@ -135,7 +159,7 @@ class Batcher:
         while self._waiting:
             ticket = self._waiting.popleft()
             if not _wanted(ticket):
-                self._waiting_rows -= ticket.rows.count
+                self._gone(ticket)
                 continue
             count, nbytes = ticket.rows.count, _nbytes(ticket.rows)
             if batch and (rows + count > self._limits.rows or size + nbytes > self._limits.bytes):
@@ -148,7 +172,7 @@ class Batcher:
                 continue
             batch.append(ticket)
             rows, size = rows + count, size + nbytes
-            self._waiting_rows -= count
+            self._gone(ticket)
         self._waiting.extendleft(reversed(others))
         return batch
 
@@ -167,6 +191,10 @@ class Batcher:
             mark_batch([(each.call.trace, each.since, each.rows.count) for each in batch], began, ended)
         return outcomes
 
+    def _learn(self, batch: list[Ticket]) -> None:
+        rows = sum(ticket.rows.count for ticket in batch)
+        self._congestion.called(rows, batch[0].call.predict, side_by_side=self._limits.lanes)
+
     def _together(self, batch: list[Ticket]) -> list[Outcome] | None:
         """None when one call cannot answer them all: then it is not known whose fault it is."""
         if len(batch) == 1:
@@ -176,6 +204,7 @@ class Batcher:
 
     def _settle(self, batch: list[Ticket], done: "asyncio.Future[list[Outcome]]") -> None:
         self._busy -= 1
+        self._learn(batch)
         failure = None if done.cancelled() else done.exception()
         outcomes = [PredictionFailed()] * len(batch) if failure or done.cancelled() else done.result()
         _tell(batch, outcomes)

@@ -17,6 +17,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from serving.batcher import Batcher, Call, Limits
+from serving.congestion import Congestion
 from serving.decoding.depth import refuse_deep
 from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull, ServingError, TooLarge
 from serving.lineup import Lineup, Served, Standing
@@ -159,10 +160,13 @@ class Engine:
 
     async def _invoked(self, served: Served, media_type: str, body: bytes, call: Call) -> bytes:
         lanes = self._of(served)
-        if lanes.invoked >= self._limits.waiting_rows:
+        waiting = max(lanes.invoked - THREADS, 0)
+        if lanes.invoked >= self._limits.waiting_rows or (waiting and not lanes.congestion.admits(waiting)):
             raise QueueFull(lanes.invoked)
         work = partial(_invoke, served.model, media_type, body, call, time.perf_counter())
-        return await _in_time(lanes.invoke(work), call)
+        answer = await _in_time(lanes.invoke(work), call)
+        lanes.congestion.called(1, call.predict, side_by_side=THREADS)
+        return answer
 
     def _of(self, served: Served) -> "_Lanes":
         lanes = self._lanes.get(served)
@@ -180,6 +184,8 @@ class _Lanes:
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
         limits = limits if model.joins else replace(limits, lanes=THREADS)
         self.batcher = Batcher(model.predict, limits, self.pool, joins=model.joins, seen=seen)
+        self.congestion = Congestion(limits.waiting_seconds)
+        """Of bodies that MLflow itself reads."""
         self.invoked = 0
         """Bodies that MLflow itself reads, waiting or being answered."""
         self._free = asyncio.Semaphore(THREADS)

@@ -3,31 +3,43 @@
 Proxies and clients need that while: they notice only after it that nothing may be sent here any more.
 """
 
+import socket
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import NamedTuple
 
 import uvicorn
 
 from serving.rest.connections import Watch
+from serving.rest.lag import Lag
 
 LOOK_EVERY = 5
 """Of uvicorn's ticks, which are ten a second."""
 CLOSE = (b"connection", b"close")
 
 
+class Watches(NamedTuple):
+    connections: Watch
+    lag: Lag
+
+
 class Server(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, leave: Callable[[], None], watch: Watch, *, linger_seconds: float
+        self, config: uvicorn.Config, leave: Callable[[], None], watches: Watches, *, linger_seconds: float
     ) -> None:
         """`leave` is called at the first signal, `linger_seconds` before nothing is accepted any more.
 
-        `watch` looks at the connections now and then.
+        `watches` are started with it.
         """
         super().__init__(config)
         self._leave, self._linger_seconds = leave, linger_seconds
         self._until: float | None = None
-        self._watch = watch
+        self._watches = watches
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._watches.lag.start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._until is not None:  # a terminal's SIGINT is followed by the supervisor's SIGTERM
@@ -42,5 +54,5 @@ class Server(uvicorn.Server):
         if self._until is not None and time.monotonic() >= self._until:
             self.should_exit = True
         if not counter % LOOK_EVERY:
-            self._watch.look(list(self.server_state.connections), time.monotonic())
+            self._watches.connections.look(list(self.server_state.connections), time.monotonic())
         return await super().on_tick(counter)

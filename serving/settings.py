@@ -54,6 +54,11 @@ class Batching(BaseModel, frozen=True, extra="forbid"):
     max_waiting_rows: PositiveInt = 10_000
     """Beyond it callers are told to come back later."""
 
+    max_waiting_bytes: PositiveInt = 256 << 20
+
+    max_waiting_seconds: PositiveFloat = 0.5
+    """For a burst. In an overload, which is what fills this, nobody waits for more than a few calls of the model."""
+
 
 class Limits(BaseModel, frozen=True, extra="forbid"):
     """What callers may take of a worker."""
@@ -66,6 +71,9 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
 
     body_seconds: PositiveFloat = 30
     """In which a kilobyte more of a body must come, and more of an answer be taken."""
+
+    lag_seconds: PositiveFloat = 0.03
+    """How late the event loop may be; where it is later for a second, predictions are refused until it is not."""
 
     idle_seconds: PositiveFloat = 75
     """How long a connection is kept that nothing is asked on. Proxies should keep theirs for less."""

@@ -24,12 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m serving.worker", description=__doc__)
-    parser.add_argument("--listen", type=int, required=True, help="file descriptor of the listening socket")
-    parser.add_argument("--hosts", type=Path, required=True, help="the fork server's socket")
-    parser.add_argument("--counted", type=Path, help="folder of what this process counts")
-    parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
-    words = parser.parse_args()
+    words = _words()
     load_dotenv(".env")
     chosen = settings.read()
     logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
@@ -41,8 +36,9 @@ def main() -> int:
     import uvicorn
 
     from serving.app import create
-    from serving.parting import Server
+    from serving.parting import Server, Watches
     from serving.rest import connections
+    from serving.rest.lag import Lag
 
     try:
         certificates = Latest(chosen.tls) if chosen.tls.certificate else None
@@ -50,6 +46,7 @@ def main() -> int:
         log.error("no certificate to start with", extra={"reason": str(error)})
         return 1
     app = create(chosen, words.hosts, words.counted, certificates)
+    lag = Lag(chosen.limits.lag_seconds, app.refused)
     config = uvicorn.Config(
         app,
         ssl_context_factory=(lambda *_: context_of(certificates)) if certificates else None,
@@ -57,12 +54,14 @@ def main() -> int:
         access_log=False,
         server_header=False,
         lifespan="on",
-        http=connections.limited(chosen.limits),
+        http=connections.limited(chosen.limits, lag),
         timeout_keep_alive=math.ceil(chosen.limits.idle_seconds),
         ws="none",
         timeout_graceful_shutdown=math.ceil(chosen.finish_seconds),
     )
-    server = Server(config, app.leave, connections.Watch(chosen.limits), linger_seconds=chosen.linger_seconds)
+    server = Server(
+        config, app.leave, Watches(connections.Watch(chosen.limits), lag), linger_seconds=chosen.linger_seconds
+    )
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         server.should_exit = True
@@ -75,6 +74,15 @@ def main() -> int:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(chosen.limits.body_seconds * 1000))
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _words() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m serving.worker", description=__doc__)
+    parser.add_argument("--listen", type=int, required=True, help="file descriptor of the listening socket")
+    parser.add_argument("--hosts", type=Path, required=True, help="the fork server's socket")
+    parser.add_argument("--counted", type=Path, help="folder of what this process counts")
+    parser.add_argument(lifeline.FLAG, type=int, help="file descriptor of a pipe that ends with the parent")
+    return parser.parse_args()
 
 
 def _exit(status: int) -> None:

@@ -46,4 +46,11 @@ def check(response: Response) -> None:
     )
     if not code:  # from gRPC itself, or a proxy
         raise kind(reason, source=source)
-    raise kind_of(code, Busy if kind is Unreachable else kind)(response.details, code=code, source=source)
+    found = kind_of(code, Busy if kind is Unreachable else kind)
+    raise found(response.details, code=code, source=source, retry_after=_pushed_back(trailers))
+
+
+def _pushed_back(trailers: Mapping[str, str]) -> float:
+    """The seconds that the server wants to be left alone."""
+    said = trailers.get("grpc-retry-pushback-ms", "")
+    return int(said) / 1000 if said.isascii() and said.isdigit() and len(said) < 8 else 0.0

@@ -5,8 +5,10 @@ uvicorn itself ends only those that are idle after an answer; whoever does not t
 """
 
 import asyncio
+import re
 from collections.abc import Iterable
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -16,26 +18,36 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.errors import TooManyConnections
 from serving.rest import problems
+from serving.rest.lag import Lag
 from serving.settings import Limits
 
 LEAST_BYTES = 1024
 """That must come in `body_seconds`: a byte now and then is no progress."""
-_REASON = "the request did not come in time"
-_PROBLEM = {"type": "urn:slipway:problem:too-slow", "title": "Too slow", "status": 408, "detail": _REASON}
-_BODY = msgspec.json.encode({**_PROBLEM, "error": _REASON})
-_TOO_SLOW = (
-    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/problem+json\r\n"
-    b"content-length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})\r\n", re.IGNORECASE)
+
+
+def _ready_made(status: HTTPStatus, code: str, sentence: str, header: bytes) -> bytes:
+    content = {"type": f"urn:slipway:problem:{code}", "title": code.replace("-", " ").capitalize(), "status": status}
+    body = msgspec.json.encode({**content, "detail": sentence, "error": sentence})
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {problems.MEDIA_TYPE}\r\n"
+    return head.encode() + header + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+_TOO_SLOW = _ready_made(
+    HTTPStatus.REQUEST_TIMEOUT, "too-slow", "the request did not come in time", b"connection: close"
+)
+_BUSY = _ready_made(
+    HTTPStatus.SERVICE_UNAVAILABLE, "queue-full", "more is asked here than can be answered", b"retry-after: 1"
 )
 
 
 class Connection(HttpToolsProtocol):
-    """Knows how much has come; one that is one too many is told to come back later."""
+    """Knows how much has come; one that is one too many is told to come back later, and so is all in an overload."""
 
-    def __init__(self, *args: Any, most: int, **options: Any) -> None:
+    def __init__(self, *args: Any, most: int, lag: Lag, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._most = most
-        self.received = 0
+        self._most, self._lag = most, lag
+        self.received = self.refused = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
@@ -44,7 +56,22 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
+        if self._lag.closed and self._asks_to_predict(data):
+            self.refused += 1
+            self._lag.refused()
+            self.transport.write(_BUSY)
+            return
         super().data_received(data)
+
+    def _asks_to_predict(self, data: bytes) -> bool:
+        """Is it one request, and whole? To refuse it must cost next to nothing, so nothing is parsed."""
+        cycle = self.cycle
+        if not data.startswith(b"POST /") or (cycle is not None and not cycle.response_complete):
+            return False
+        if self.scope is not None and (cycle is None or self.scope is not cycle.scope):
+            return False  # of which the head has begun
+        length, end = _LENGTH.search(data), data.find(b"\r\n\r\n")
+        return length is not None and end > length.start() and len(data) == end + 4 + int(length[1])
 
     def awaited(self) -> tuple[str, int] | None:
         """Whether a head or a body is being waited for, and of which request; None: neither."""
@@ -52,7 +79,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return None
         if cycle is None or (cycle.response_complete and self.scope is not cycle.scope):
-            return "head", id(self.scope)
+            return "head", hash((id(self.scope), self.refused))
         # Once an answer has begun, the rest may come as slowly as its caller likes: it is a stream of rows.
         waits = cycle.more_body and not cycle.response_started and not cycle.response_complete
         return ("body", id(cycle)) if waits else None
@@ -88,9 +115,9 @@ class Watch:
         self._seen = seen
 
 
-def limited(limits: Limits) -> Any:
+def limited(limits: Limits, lag: Lag) -> Any:
     """What uvicorn makes of each connection."""
-    return partial(Connection, most=limits.connections)
+    return partial(Connection, most=limits.connections, lag=lag)
 
 
 async def _too_many(scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,7 +20,7 @@ from serving import invocations, logs
 from serving.access import needs
 from serving.access.guard import Guard
 from serving.engine import Engine
-from serving.errors import ServingError
+from serving.errors import QueueFull, ServingError
 from serving.inference import served_soon
 from serving.lineup import Served
 from serving.metrics.declared import GONE, INTERNAL, Route
@@ -61,6 +61,10 @@ class Front:
     def leave(self) -> None:
         """From now on it says that it is not ready, and answers all the same."""
         self._engine.lineup.leaving = True
+
+    def refused(self) -> None:
+        """A prediction was, before it came here."""
+        self._engine.counts.nobody.ended(Route.INVOCATIONS, QueueFull.code)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

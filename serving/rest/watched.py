@@ -4,10 +4,10 @@ Plain ASGI. Nothing of it is there when nobody does.
 """
 
 import time
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, Protocol
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from serving.engine import Call
 from serving.lineup import Served
@@ -32,10 +32,20 @@ def join(asked: Asked) -> None:
         state[ASKED] = asked
 
 
+class Whole(Protocol):
+    """The app, all of it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def leave(self) -> None: ...
+
+    def refused(self) -> None: ...
+
+
 class Watched:
-    def __init__(self, app: ASGIApp, tracer: Tracer, leave: Callable[[], None] = lambda: None) -> None:
-        """`leave`: the app's own."""
-        self._app, self._tracer, self.leave = app, tracer, leave
+    def __init__(self, app: Whole, tracer: Tracer) -> None:
+        self._app, self._tracer = app, tracer
+        self.leave, self.refused = app.leave, app.refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in ON_THE_WAY:

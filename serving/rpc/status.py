@@ -4,6 +4,7 @@ Trailers carry the request id, the version that was to answer, and the error's c
 """
 
 import logging
+import math
 from asyncio import CancelledError
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -21,6 +22,7 @@ from serving.errors import (
     DeadlineExpired,
     Forbidden,
     NotAuthentic,
+    QueueFull,
     RateExceeded,
     ServingError,
     TooLarge,
@@ -35,6 +37,8 @@ from serving.rpc.exchange import Context, Exchange, Question, route_of
 log = logging.getLogger(__name__)
 
 ERROR_CODE = "x-error-code"
+PUSHBACK = "grpc-retry-pushback-ms"
+"""As HTTP's Retry-After; gRPC's own clients heed it. https://github.com/grpc/proposal/blob/master/A6-client-retries.md"""
 UNEXPECTED = "something went wrong here; the log has the cause"
 
 STATUS: dict[type[ServingError], StatusCode] = {
@@ -49,6 +53,7 @@ STATUS: dict[type[ServingError], StatusCode] = {
     RateExceeded: StatusCode.RESOURCE_EXHAUSTED,
     DeadlineExpired: StatusCode.DEADLINE_EXCEEDED,
     Busy: StatusCode.UNAVAILABLE,
+    QueueFull: StatusCode.RESOURCE_EXHAUSTED,
 }
 
 
@@ -155,4 +160,5 @@ async def _refuse(exchange: Exchange, error: Exception) -> NoReturn:
     status = status_of(type(error)) if isinstance(error, ServingError) else StatusCode.INTERNAL
     code = code_of(error)
     exchange.question.ended(code, status)
-    await exchange.context.abort(status, said, exchange.trailers((ERROR_CODE, code)))
+    later = ((PUSHBACK, str(math.ceil(1000 * error.retry_seconds))),) if isinstance(error, Busy) else ()
+    await exchange.context.abort(status, said, exchange.trailers((ERROR_CODE, code), *later))

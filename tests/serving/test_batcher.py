@@ -385,3 +385,38 @@ async def test_everybody_gets_exactly_its_own_rows(
         else:
             assert isinstance(outcome, asyncio.CancelledError)
     assert all(len(call) <= max(max_rows, 5) for call in model.calls)
+
+
+async def test_in_an_overload_those_who_came_last_are_refused_at_once_and_the_first_are_answered() -> None:
+    def slow(rows: Rows) -> Answer:
+        threading.Event().wait(0.02 * rows.count)
+        return Answer((rows.blocks[0][:, 0],))
+
+    def a_row(value: float) -> Rows:
+        return Rows((np.array([[value]]),), 1)
+
+    with ThreadPoolExecutor(1) as pool:
+        batcher = Batcher(slow, Limits(waiting_seconds=0.2), pool, joins=True)
+        for _ in range(5):
+            await batcher.submit(a_row(0), Call())
+        asked = [asyncio.create_task(batcher.submit(a_row(value), Call())) for value in range(100)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+
+    refused = [isinstance(each, QueueFull) for each in outcomes]
+    assert not refused[0]
+    assert refused[-1]
+    assert refused.count(True) > 85
+    assert {type(each) for each in outcomes} == {Answer, QueueFull}
+
+
+async def test_what_waits_is_bounded_in_bytes(pool: ThreadPoolExecutor) -> None:
+    model = HeldModel()
+    desk = Desk(Batcher(model, Limits(waiting_bytes=100), pool, joins=True), model)
+    held = await desk.busy()
+    waiting = desk.ask(1, width=12)
+
+    with pytest.raises(QueueFull):
+        await desk.ask(2, width=1)
+
+    model.release()
+    await asyncio.gather(held, waiting)

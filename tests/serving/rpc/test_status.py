@@ -20,7 +20,7 @@ def test_every_error_has_a_status_of_its_nearest_ancestor(kind: type[ServingErro
 
 
 def test_what_may_be_tried_again_says_so() -> None:
-    assert status_of(QueueFull) is StatusCode.UNAVAILABLE
+    assert status_of(QueueFull) is StatusCode.RESOURCE_EXHAUSTED
     assert status_of(DeadlineExpired) is StatusCode.DEADLINE_EXCEEDED
     assert status_of(PredictionFailed) is StatusCode.INTERNAL
 
