@@ -7,7 +7,7 @@
 #   MODELS=iris,wine       what `make image-baked` bakes, and the image's TAG=2; SERVING_MODELS and `latest` if not given
 
 .DEFAULT_GOAL := help
-.PHONY: help setup certs demo up down status logs compose-up compose-down image-baked train promote check format test test-slow bench bench-promotions bench-scoring bench-clients generate lock clean astray
+.PHONY: help setup certs demo up down status logs compose-up compose-down image-baked train promote check format test test-slow bench bench-promotions bench-scoring bench-clients bench-overload generate lock clean astray
 # DVC's stages and MLproject's entry points call `python -m pipelines...`: this Python.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 run := .venv/bin/python -m
@@ -93,6 +93,9 @@ bench-scoring: $(ready) ## a file scored beside mlflow.pyfunc in a loop; writes 
 
 bench-clients: $(ready) ## the same predictions by seven clients and as jobs; writes docs/benchmarks-clients.md and .svg
 	@$(run) tests.bench.clients
+
+bench-overload: $(ready) ## three times what a server can answer, for a minute; writes docs/benchmarks-overload.md
+	@$(run) tests.bench.overload
 
 generate: $(ready) ## write serving/rpc/generated from its protos
 	@sh serving/rpc/generate.sh
