@@ -273,6 +273,18 @@ ON_THE_HOSTS_FOLDER = {"pipelines"}
 """It works in the project's folder as whoever runs it; .venv, DVC's cache and git are there."""
 
 
+BEGINS_AS_ROOT = {"postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}}
+"""What its image needs to give the volume to its user and become that."""
+
+
+@pytest.mark.parametrize("service", sorted(set(SERVICES) - ON_THE_HOSTS_FOLDER))
+def test_every_service_has_a_read_only_file_system_and_hardly_a_capability(service: str) -> None:
+    described = SERVICES[service]
+
+    assert (described["read_only"], described["cap_drop"]) == (True, ["ALL"])
+    assert set(described.get("cap_add", [])) == BEGINS_AS_ROOT.get(service, set())
+
+
 @pytest.mark.parametrize("service", sorted(OURS - ON_THE_HOSTS_FOLDER))
 def test_our_services_have_a_read_only_file_system_and_no_privilege(service: str) -> None:
     assert {name: SERVICES[service].get(name) for name in SECURED} == SECURED
@@ -283,7 +295,7 @@ def test_no_service_gains_privileges_or_is_given_any(service: str) -> None:
     described = SERVICES[service]
 
     assert "no-new-privileges:true" in described["security_opt"]
-    assert not {"privileged", "cap_add", "devices", "pid", "ipc", "userns_mode"} & set(described)
+    assert not {"privileged", "devices", "pid", "ipc", "userns_mode"} & set(described)
     assert "user" not in described or not str(described["user"]).startswith("0")
 
 
