@@ -42,6 +42,7 @@ logs: $(ready) ## follow the stack's logs
 
 compose-up: $(ready) ## the whole stack in containers instead: MinIO, PostgreSQL, MLflow, serving behind a proxy
 	@$(run) infra.local.trust_keys
+	@$(run) infra.local.api_key
 	@$(compose) up --build --detach || { $(compose) logs no-placeholders; exit 1; }
 	@$(run) infra.local.dvc_remote
 	@$(run) infra.local.proxy_ca $(compose)

@@ -116,7 +116,9 @@ class Compose:
 
     def serving(self) -> httpx.Client:
         trusted = ssl.create_default_context(cafile=self.ca)
-        return httpx.Client(base_url=self.url("SERVING_PORT"), verify=trusted, timeout=60, follow_redirects=True)
+        known = {"authorization": f"Bearer {self.written['SLIPWAY_API_KEY']}"}
+        url = self.url("SERVING_PORT")
+        return httpx.Client(base_url=url, headers=known, verify=trusted, timeout=60, follow_redirects=True)
 
     def who(self, of: str = "TRACKING") -> tuple[str, str]:
         """To MLflow: oneself, or serving."""
@@ -157,6 +159,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     workspace.make(folder, os.environ, model="slipway", params=PARAMS)
     with stack_of(folder, "slipway-test", {**free_ports(), **secrets, "SLIPWAY_ENV": "production"}) as stack:
         on_the_host(stack).run("infra.local.trust_keys")  # as `make compose-up` does
+        on_the_host(stack).run("infra.local.api_key")
         stack.run("build")
         stack.run("up", "--detach")
         eventually(lambda: answers(stack), seconds=60)
@@ -421,8 +424,18 @@ def test_grpc_is_spoken_with_tls_too(compose: Compose, trained: Workspace) -> No
     eventually(lambda: predicts(compose))
     address = f"grpcs://localhost:{compose.written['SERVING_GRPC_PORT']}"
 
-    with Client(address, model="slipway", ca=compose.ca) as client:
+    with Client(address, model="slipway", ca=compose.ca, key=compose.written["SLIPWAY_API_KEY"]) as client:
         assert list(client.predict(some_rows(compose))) == predict(compose).json()["predictions"]
+
+
+def test_without_a_key_nobody_is_answered_and_prometheus_may_read_metrics_alone(compose: Compose) -> None:
+    token = (compose.folder / ".slipway/access/scrape-token").read_text().strip()
+
+    with compose.serving() as http:
+        del http.headers["authorization"]
+        assert [http.get(path).status_code for path in ("/health", "/v2", "/metrics")] == [200, 401, 401]
+        http.headers["authorization"] = f"Bearer {token}"
+        assert [http.get(path).status_code for path in ("/metrics", "/v2/models/slipway")] == [200, 403]
 
 
 def test_without_tls_nobody_is_answered(compose: Compose) -> None:
