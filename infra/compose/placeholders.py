@@ -12,7 +12,7 @@ from pathlib import Path
 from infra.local.errors import StackError
 from infra.local.settings import Settings
 
-LEAST = {"MLFLOW_TRACKING_PASSWORD": 12, "MLFLOW_SERVING_PASSWORD": 12}
+LEAST = {"MLFLOW_TRACKING_PASSWORD": 12, "MLFLOW_SERVING_PASSWORD": 12}  # nosec B105 - how long, not which
 LEAST |= dict.fromkeys(("S3_ROOT_PASSWORD", "S3_MLFLOW_PASSWORD", "S3_SERVING_PASSWORD", "AWS_SECRET_ACCESS_KEY"), 8)
 """Characters that MLflow and MinIO ask for; with fewer they would be started again and again."""
 
