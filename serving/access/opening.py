@@ -27,7 +27,7 @@ def guard_of(auth: Auth, limits: Limits, shared: Path | None) -> Guard | None:
 
 def lacking(auth: Auth, host: str) -> list[str]:
     """A line for each reason not to listen on `host`."""
-    if not (auth.asks or auth.anyone or _is_loopback(host)):
+    if not (auth.asks or auth.anyone or is_loopback(host)):
         line = (
             f"SERVING_HOST: {host} lets other machines in, and nobody is asked for a key: `python -m serving keys "
             "create` makes one, SERVING_AUTH__KEYS names their file; SERVING_AUTH__ANYONE=true does without"
@@ -41,7 +41,8 @@ def lacking(auth: Auth, host: str) -> list[str]:
     return []
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Does nobody but this machine reach it?"""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -8,6 +8,8 @@ Mark = Literal["ok", "warning", "failed", "skipped"]
 CHECKS = {
     "settings": "Are the settings right, and the secrets one's own?",
     "trust": "Is it settled which versions are served?",
+    "access": "Is it settled who may ask?",
+    "tls": "Is the certificate good?",
     "machine": "Has this machine what the workers need?",
     "ports": "Can serving listen?",
     "store": "Can versions be kept?",
@@ -54,6 +56,42 @@ TROUBLES = {
         "trust",
         "warning",
         "Set `SERVING_ALLOW_CODE=false`, unless a model needs it: with it a version runs its own code.",
+    ),
+    "access-open": Trouble(
+        "access",
+        "failed",
+        "`python -m serving keys create --name NAME` makes a key; set `SERVING_AUTH__KEYS` to its file. Serving does "
+        "not start without.",
+    ),
+    "access-anyone": Trouble(
+        "access",
+        "warning",
+        "Set `SERVING_AUTH__KEYS` and no `SERVING_AUTH__ANYONE`, unless something before serving asks who callers are.",
+    ),
+    "keys-unreadable": Trouble(
+        "access",
+        "failed",
+        "Let this user read the file that `SERVING_AUTH__KEYS` names, or make it anew: `python -m serving keys`.",
+    ),
+    "keys-none": Trouble(
+        "access",
+        "failed",
+        "`python -m serving keys create --name NAME` makes one: until then nobody is let in, but by tokens.",
+    ),
+    "keys-ending": Trouble(
+        "access",
+        "warning",
+        "`python -m serving keys rotate ID --overlap 7d`, and give the new key to whoever has the old one.",
+    ),
+    "certificate-invalid": Trouble(
+        "tls",
+        "failed",
+        "Do as the line says; `make certs` makes a pair to try. A server that runs goes on with the last good one.",
+    ),
+    "certificate-ending": Trouble(
+        "tls",
+        "warning",
+        "Renew it in place: serving shows the new one to the next connection, without a restart.",
     ),
     "workers-many": Trouble(
         "machine",
