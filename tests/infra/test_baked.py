@@ -17,10 +17,12 @@ OF_THE_PLACE = {
     *("SERVING_LARGEST_BODY", "SERVING_POLL_SECONDS", "SERVING_LOAD_SECONDS", "SERVING_DRAIN_SECONDS"),
     *("SERVING_KEEP_VERSIONS", "SERVING_LARGEST_VERSION", "SERVING_WEBHOOK_SECRET"),
     *("SERVING_CANDIDATE__KEY_HEADER", "SERVING_CANDIDATE__MAX_ERROR_RATE"),
-    *("SERVING_TLS__CERTIFICATE", "SERVING_TLS__KEY", "SERVING_TLS__CLIENT_CA"),
+    *("SERVING_LINGER_SECONDS", "SERVING_FINISH_SECONDS", "SERVING_LOG_FORMAT", "SERVING_LOG_REQUESTS"),
+    *("SERVING_BATCHING__MAX_WAITING_BYTES", "SERVING_BATCHING__MAX_WAITING_SECONDS"),
     *("SERVING_CANDIDATE__MAX_P99_RATIO", "SERVING_CANDIDATE__MIN_REQUESTS"),
 }
 """What the host of a container decides, or nobody where there is no registry."""
+GROUPS_OF_THE_PLACE = ("SERVING_JOBS__", "SERVING_AUTH__", "SERVING_LIMITS__", "SERVING_TLS__", "SERVING_TRACING__")
 
 
 def arguments() -> set[str]:
@@ -33,8 +35,8 @@ def test_the_image_serves_by_the_settings_that_its_versions_were_tried_with() ->
     names = {name for name in variables("serving") if name.startswith("SERVING_")}
     (env,) = [rest for word, rest in instructions(BAKED) if word == "ENV"]
 
-    of_jobs = {name for name in names if name.startswith("SERVING_JOBS__")}
-    assert names - OF_THE_PLACE - of_jobs - {"SERVING_OFFLINE"} == {"SERVING_MODELS", *DECIDE}
+    groups = {name for name in names if name.startswith(GROUPS_OF_THE_PLACE)}
+    assert names - OF_THE_PLACE - groups - {"SERVING_OFFLINE"} == {"SERVING_MODELS", *DECIDE}
     assert arguments() == {"SERVING_MODELS", *DECIDE}
     assert all(f"{name}=${{{name}}}" in env.split() for name in arguments())
     assert "SERVING_OFFLINE=true" in env.split()

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
+from dotenv import dotenv_values
 
 from tests.infra.house import House
-from tests.servers import eventually
+from tests.servers import ROOT, eventually
 
-OWN = {"POSTGRES_PASSWORD": "a-real-one"}
+EXAMPLE = dotenv_values(ROOT / ".env.example")
+OWN = {name: "a-real-one-of-ours" for name, value in EXAMPLE.items() if (value or "").startswith("change-me")}
+del OWN["AWS_SECRET_ACCESS_KEY"]
 WITH_COMMA = {"AWS_SECRET_ACCESS_KEY": "open,sesame"}
 ODD = 'a; "b" $c\'d%e'
 

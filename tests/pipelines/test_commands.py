@@ -58,6 +58,7 @@ def test_plain_mlflow_run_takes_the_whole_path(tiny: Workspace, client: MlflowCl
     assert "Data and pipelines are up to date" in tiny.run("dvc", "repro")
 
 
+@pytest.mark.slow
 def test_dvc_exp_run_tries_another_seed(tiny: Workspace, client: MlflowClient) -> None:
     before = runs_of(client, "commands")
 
@@ -80,6 +81,7 @@ def test_a_dirty_tree_is_flagged_and_its_patch_kept_with_the_run(tiny: Workspace
     assert "pipelines/notes.py" in Path(patch).read_text()
 
 
+@pytest.mark.slow
 def test_a_lost_cache_and_lost_outputs_come_back_from_the_remote_without_a_training(tiny: Workspace) -> None:
     tiny.run("pipelines")
     before = (tiny.folder / "models/runs.json").read_text()
@@ -133,6 +135,7 @@ def test_a_server_that_is_down_is_one_line_too(tiny: Workspace) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_reason_with_brackets_is_kept_as_it_is(tiny: Workspace) -> None:
     tiny.run("pipelines.promote", "best", "--reason", "see [/infra] and [mm]")
 

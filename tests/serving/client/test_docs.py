@@ -58,6 +58,7 @@ def test_every_command_runs(running: Running, folder: Path) -> None:
     assert len((folder / "shares.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_the_examples_of_jobs_do_what_they_say(tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/rows.csv").write_text("x,size\n1.5,0\n-2,1\n")

@@ -344,6 +344,7 @@ async def test_a_real_worker_answers_clients_and_command_alike(tmp_path: Path) -
         assert command("result", name, "--url", url).stdout == "prediction\n1.5\n-2.0\n"
 
 
+@pytest.mark.slow
 def test_files_and_large_results_go_by_way_of_a_real_s3(tmp_path: Path) -> None:
     folder, kept = tmp_path / "house", tmp_path / "s3"
     folder.mkdir()

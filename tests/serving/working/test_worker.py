@@ -125,6 +125,7 @@ def test_what_is_wrong_is_said(http: httpx.Client, method: str, path: str, statu
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:slipway:problem:{code}")
 
 
+@pytest.mark.slow
 def test_the_latest_version_is_the_one_of_when_it_is_worked_at(tmp_path: Path) -> None:
     """And a job that is pinned to another one says what it lacks where there is no registry to have it from."""
     with house(tmp_path) as made, made.serving() as http:
