@@ -1,6 +1,7 @@
 """What both clients have: whom they talk to, in which protocol, and what their verbs ask."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, Literal
@@ -29,7 +30,7 @@ OnRefused = Literal["raise", "yield"]
 Params = Mapping[str, Any]
 
 
-class Connection:
+class Connection(ABC):
     """To one model of one server."""
 
     def __init__(  # noqa: PLR0913 - what a caller may want otherwise, each by name
@@ -65,9 +66,9 @@ class Connection:
         if to.transport == "http":
             self._jobs = {model: JobConversation(self._conversation, model)}
 
+    @abstractmethod
     def _carrier_of(self, carriers: ModuleType) -> Any:
         """The one that waits as this client does."""
-        raise NotImplementedError
 
     def _asks(self, rows: Any, params: Params | None, timeout: float | None) -> Steps[Answer]:
         return self._conversation.ask(rows, params, self._seconds(timeout))
