@@ -39,7 +39,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         if request.param == "hosted":
             a_pyfunc(folder / "store" / "iris" / "7")
             Board(("iris",), folder / "store").put(Posting("iris", a_version(7), "iris/7"))
-            eventually(lambda: httpx.get(f"{made.url}/v2/models/iris").json()["version"] == 7, seconds=60)
+            eventually(lambda: httpx.get(f"{made.url}/v2/models/iris", timeout=60).json()["version"] == 7, seconds=60)
         before = {each.pid: each.memory_info().rss for each in children(made, WORKER)}
         yield made
         after = {each.pid: each.memory_info().rss for each in children(made, WORKER)}
