@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from serving import invocations
+from serving.decoding.depth import refuse_deep
 from serving.errors import InvalidInput, JobsFull, KeyReused, NoJobs, NoProbabilities
 from serving.jobs import addresses
 from serving.jobs.job import LATEST, NO_ORIGIN, Body, Files, Order, Origin, Status
@@ -139,6 +140,7 @@ def _files(content: tuple[str, bytes]) -> _Files | None:
     media_type, body = content
     if media_type != JSON:
         return None
+    refuse_deep(body)
     try:
         found = msgspec.json.decode(body, type=Mapping[str, msgspec.Raw])
     except msgspec.MsgspecError:

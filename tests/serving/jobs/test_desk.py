@@ -43,6 +43,12 @@ def test_a_body_that_does_not_fit_is_refused_at_once(desk: Desk, served: Served)
         desk.accept(served, asked(b'{"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}'))
 
 
+@pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"a":' * 100_000, b'{"input":' + b"[" * 100_000])
+def test_a_body_of_a_hundred_thousand_levels_is_refused(desk: Desk, served: Served, deep: bytes) -> None:
+    with pytest.raises(InvalidInput, match="64 levels"):
+        desk.accept(served, asked(deep))
+
+
 def test_what_only_mlflow_can_read_is_taken_unread(desk: Desk, unique_name: str) -> None:
     served = Served(a_version(1, name=unique_name), FakeModel())
 
