@@ -13,12 +13,17 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from dotenv import load_dotenv
 
 from serving import lifeline, logs, settings
+from serving.settings import Settings
 from serving.tls.certificates import CertificateInvalid
 from serving.tls.latest import Latest, context_of
+
+if TYPE_CHECKING:
+    from serving.parting import Server
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +38,27 @@ def main() -> int:
     # gRPC's own library prints a line, in a form of its own, for every stranger that fails a handshake.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
+    try:
+        certificates = Latest(chosen.tls) if chosen.tls.certificate else None
+    except CertificateInvalid as error:  # they were good when serving was started
+        log.error("no certificate to start with", extra={"reason": str(error)})
+        return 1
+    server = _server(chosen, words, certificates)
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # One that comes before the server listens for them must not be lost.
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    listener = socket.socket(fileno=words.listen)
+    # Every connection inherits it: who does not take an answer is no longer waited for.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(chosen.limits.body_seconds * 1000))
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def _server(chosen: Settings, words: argparse.Namespace, certificates: Latest | None) -> "Server":
     import uvicorn
 
     from serving.app import create
@@ -40,11 +66,6 @@ def main() -> int:
     from serving.rest import connections
     from serving.rest.lag import Lag
 
-    try:
-        certificates = Latest(chosen.tls) if chosen.tls.certificate else None
-    except CertificateInvalid as error:  # they were good when serving was started
-        log.error("no certificate to start with", extra={"reason": str(error)})
-        return 1
     app = create(chosen, words.hosts, words.counted, certificates)
     lag = Lag(chosen.limits.lag_seconds, app.refused)
     config = uvicorn.Config(
@@ -59,21 +80,9 @@ def main() -> int:
         ws="none",
         timeout_graceful_shutdown=math.ceil(chosen.finish_seconds),
     )
-    server = Server(
+    return Server(
         config, app.leave, Watches(connections.Watch(chosen.limits), lag), linger_seconds=chosen.linger_seconds
     )
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        server.should_exit = True
-
-    # One that comes before the server listens for them must not be lost.
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    listener = socket.socket(fileno=words.listen)
-    # Every connection inherits it: who does not take an answer is no longer waited for.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(chosen.limits.body_seconds * 1000))
-    server.run(sockets=[listener])
-    return 0 if server.started else 1
 
 
 def _words() -> argparse.Namespace:
