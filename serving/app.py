@@ -34,6 +34,7 @@ from serving.rest.openapi import OpenApi
 from serving.rest.watched import Watched
 from serving.runtimes import examples
 from serving.settings import Settings
+from serving.settling import settle
 from serving.store.reads import Reads
 from serving.tls.latest import Latest
 from serving.tracing.opening import opened
@@ -80,7 +81,7 @@ def create(
         watcher.start()
         fresh.start()
         writer.start()
-        tasks = [asyncio.create_task(reporter.run())]
+        tasks = [asyncio.create_task(reporter.run()), asyncio.create_task(settle(lineup))]
         if guard is not None and guard.keys is not None:
             tasks.append(asyncio.create_task(guard.keys.follow()))
         try:

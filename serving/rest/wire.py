@@ -97,6 +97,8 @@ class Asked:
         finally:
             gone.cancel()
             answering.cancel()
+            # An error's traceback holds this frame, and the task the error: a circle for each one who is refused.
+            del gone, answering
 
 
 def unpacked(body: bytes, packing: bytes, largest: int) -> bytes:

@@ -1,5 +1,8 @@
+import asyncio
+import gc
 import gzip
 import json
+import weakref
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.errors import InvalidInput, TooLarge, UnsupportedEncoding
+from serving.errors import InvalidInput, QueueFull, TooLarge, UnsupportedEncoding
 from serving.lineup import Lineup
-from serving.rest.wire import unpacked
+from serving.metrics.declared import Route
+from serving.rest.wire import Asked, unpacked
 from tests.serving.tensor_models import put
 
 PACK: dict[bytes, Callable[[bytes], bytes]] = {b"gzip": gzip.compress, b"deflate": zlib.compress}
@@ -81,3 +85,30 @@ def test_many_members_of_gzip_are_unpacked_in_one_go() -> None:
     assert (
         unpacked(gzip.compress(b"a") * members, b"gzip", members) == b"a" * members
     )  # with a copy of the rest: minutes
+
+
+async def test_who_is_refused_while_waiting_leaves_nothing_to_the_garbage_collector() -> None:
+    """In an overload that is thousands a second, and nothing is answered while it collects."""
+    refused: list[weakref.ref[QueueFull]] = []
+
+    async def refuse() -> None:
+        await asyncio.sleep(0)
+        error = QueueFull(3)
+        refused.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error  # or this frame would be such a circle
+
+    async def quiet() -> dict[str, object]:
+        await asyncio.Event().wait()
+        return {}
+
+    gc.disable()
+    try:
+        with suppress(QueueFull):
+            await Asked({}, quiet, {}, "", 10, Route.INVOCATIONS).unless_gone(refuse())
+        await asyncio.sleep(0)
+        assert refused[0]() is None
+    finally:
+        gc.enable()
