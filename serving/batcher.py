@@ -156,13 +156,14 @@ class Batcher:
         batch: list[Ticket] = []
         others: list[Ticket] = []
         rows = size = 0
+        most_rows = self._congestion.joined(self._limits.rows)
         while self._waiting:
             ticket = self._waiting.popleft()
             if not _wanted(ticket):
                 self._gone(ticket)
                 continue
             count, nbytes = ticket.rows.count, _nbytes(ticket.rows)
-            if batch and (rows + count > self._limits.rows or size + nbytes > self._limits.bytes):
+            if batch and (rows + count > most_rows or size + nbytes > self._limits.bytes):
                 others.append(ticket)
                 break
             if batch and not (self._joins and _alike(batch[0].rows, ticket.rows)):

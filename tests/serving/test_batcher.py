@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.batcher import Batcher, Call, Limits
+from serving.congestion import JOINED_CALLS
 from serving.errors import DeadlineExpired, PredictionFailed, QueueFull, RowsRefused
 from serving.protocol import PREDICT_PROBA, Answer, Rows
 
@@ -388,7 +389,10 @@ async def test_everybody_gets_exactly_its_own_rows(
 
 
 async def test_in_an_overload_those_who_came_last_are_refused_at_once_and_the_first_are_answered() -> None:
+    calls: list[int] = []
+
     def slow(rows: Rows) -> Answer:
+        calls.append(rows.count)
         threading.Event().wait(0.02 * rows.count)
         return Answer((rows.blocks[0][:, 0],))
 
@@ -407,6 +411,7 @@ async def test_in_an_overload_those_who_came_last_are_refused_at_once_and_the_fi
     assert refused[-1]
     assert refused.count(True) > 85
     assert {type(each) for each in outcomes} == {Answer, QueueFull}
+    assert max(calls) <= JOINED_CALLS  # a call with all of them would let each wait for all
 
 
 async def test_what_waits_is_bounded_in_bytes(pool: ThreadPoolExecutor) -> None:
