@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import uvicorn
 
+from serving.lag import Lag
 from serving.rest.connections import Watch
-from serving.rest.lag import Lag
 
 LOOK_EVERY = 5
 """Of uvicorn's ticks, which are ten a second."""

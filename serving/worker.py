@@ -62,12 +62,12 @@ def _server(chosen: Settings, words: argparse.Namespace, certificates: Latest | 
     import uvicorn
 
     from serving.app import create
+    from serving.lag import Lag
     from serving.parting import Server, Watches
     from serving.rest import connections
-    from serving.rest.lag import Lag
 
     app = create(chosen, words.hosts, words.counted, certificates)
-    lag = Lag(chosen.limits.lag_seconds, app.refused)
+    lag = Lag(chosen.limits.lag_seconds)
     config = uvicorn.Config(
         app,
         ssl_context_factory=(lambda *_: context_of(certificates)) if certificates else None,
@@ -75,7 +75,7 @@ def _server(chosen: Settings, words: argparse.Namespace, certificates: Latest | 
         access_log=False,
         server_header=False,
         lifespan="on",
-        http=connections.limited(chosen.limits, lag),
+        http=connections.limited(chosen.limits, lag, app.refused),
         timeout_keep_alive=math.ceil(chosen.limits.idle_seconds),
         ws="none",
         timeout_graceful_shutdown=math.ceil(chosen.finish_seconds),

@@ -6,7 +6,7 @@ uvicorn itself ends only those that are idle after an answer; whoever does not t
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -17,10 +17,11 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.errors import TooManyConnections
+from serving.lag import Lag
 from serving.rest import problems
-from serving.rest.lag import Lag
 from serving.settings import Limits
 
+Refused = Callable[[], None]
 LEAST_BYTES = 1024
 """That must come in `body_seconds`: a byte now and then is no progress."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})\r\n", re.IGNORECASE)
@@ -44,9 +45,9 @@ _BUSY = _ready_made(
 class Connection(HttpToolsProtocol):
     """Knows how much has come; one that is one too many is told to come back later, and so is all in an overload."""
 
-    def __init__(self, *args: Any, most: int, lag: Lag, **options: Any) -> None:
+    def __init__(self, *args: Any, most: int, lag: Lag, refused: Refused, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._most, self._lag = most, lag
+        self._most, self._lag, self._refused = most, lag, refused
         self.received = self.refused = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
@@ -56,9 +57,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
-        if self._lag.closed and self._asks_to_predict(data):
+        if self._lag.overloaded and self._asks_to_predict(data) and not self._lag.admits():
             self.refused += 1
-            self._lag.refused()
+            self._refused()
             self.transport.write(_BUSY)
             return
         super().data_received(data)
@@ -115,9 +116,9 @@ class Watch:
         self._seen = seen
 
 
-def limited(limits: Limits, lag: Lag) -> Any:
-    """What uvicorn makes of each connection."""
-    return partial(Connection, most=limits.connections, lag=lag)
+def limited(limits: Limits, lag: Lag, refused: Refused = lambda: None) -> Any:
+    """What uvicorn makes of each connection. `refused` is told of each request that is for its loop's lag."""
+    return partial(Connection, most=limits.connections, lag=lag, refused=refused)
 
 
 async def _too_many(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,166 @@
+import asyncio
+import json
+
+import pytest
+import uvicorn
+
+from serving.app import build
+from serving.engine import Engine
+from serving.lag import (
+    CALM_SECONDS,
+    FIRST_BEGUN,
+    LEAST_BEGUN,
+    ROUND_SECONDS,
+    STANDING_LOOKS,
+    STANDING_SECONDS,
+    Lag,
+)
+from serving.lineup import Lineup
+from serving.rest.connections import limited
+from serving.settings import Limits
+from tests.servers import free_port
+from tests.serving.rest.test_front import ROWS
+from tests.serving.tensor_models import put
+
+BODY = json.dumps(ROWS).encode()
+PREDICTION = (
+    b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+)
+LATE, PUNCTUAL = 0.5, 0.001
+
+
+class Full(Lag):
+    """In an overload, every round of it has begun what it may."""
+
+    def admits(self) -> bool:
+        return not self.overloaded
+
+
+def overloaded(lag: Lag, now: float = 10) -> float:
+    """Until it knows; and when that is."""
+    lag.look(now, PUNCTUAL)
+    for _ in range(STANDING_LOOKS):
+        now += STANDING_SECONDS / (STANDING_LOOKS - 1)
+        lag.look(now, LATE)
+    assert lag.overloaded
+    return now
+
+
+def rounds(lag: Lag, number: int, *, each_seconds: float) -> int:
+    """So many, of predictions that take so long; and how many were begun in the last of them."""
+    begun = 0
+    for _ in range(number):
+        begun = sum(lag.admits() for _ in range(1000))
+        lag.read()
+        lag.rounded(begun, begun * each_seconds)
+    return begun
+
+
+def test_a_loop_that_is_in_time_refuses_nothing() -> None:
+    lag = Lag(0.03)
+    lag.look(10, PUNCTUAL)
+
+    assert all(lag.admits() for _ in range(1000))
+
+
+def test_a_loop_that_was_held_up_once_is_not_overloaded_however_long_that_took() -> None:
+    lag = Lag(0.03)
+    lag.look(10, PUNCTUAL)
+    lag.look(15, 5.0)
+    lag.look(15.01, PUNCTUAL)
+
+    assert not lag.overloaded
+
+
+def test_in_an_overload_so_many_begin_in_a_round_as_fit_in_a_few_milliseconds() -> None:
+    lag = Lag(0.03)
+    overloaded(lag)
+
+    assert rounds(lag, 30, each_seconds=0.0001) == pytest.approx(ROUND_SECONDS / 0.0001, rel=0.1)
+    assert rounds(lag, 30, each_seconds=0.0005) == pytest.approx(ROUND_SECONDS / 0.0005, rel=0.1)
+    assert rounds(lag, 30, each_seconds=1) == LEAST_BEGUN
+
+
+def test_a_round_that_had_little_to_do_says_nothing_of_the_next() -> None:
+    lag = Lag(0.03)
+    overloaded(lag)
+    before = rounds(lag, 30, each_seconds=0.0001)
+
+    for _ in range(30):
+        lag.admits()
+        lag.read()
+        lag.rounded(1, 0.0001)
+
+    assert sum(lag.admits() for _ in range(1000)) == before
+
+
+@pytest.mark.parametrize(("refused", "over"), [(0, True), (5, True), (20, False)])
+def test_an_overload_is_over_when_hardly_anybody_has_to_be_refused(refused: int, over: bool) -> None:
+    lag = Lag(0.03)
+    now = overloaded(lag)
+    for _ in range(100 - refused):
+        lag.read()
+        lag.admits()
+    lag.read()
+    while lag.admits():
+        pass
+    for _ in range(refused - 1):
+        lag.admits()
+
+    lag.look(now + CALM_SECONDS, LATE)
+
+    assert lag.overloaded is not over
+
+
+async def test_rounds_are_told_apart_in_a_real_loop() -> None:
+    lag = Lag(0.03)
+    lag.start()
+    overloaded(lag, asyncio.get_running_loop().time())
+    begun: list[bool] = []
+
+    def read(requests: int) -> None:
+        begun.extend(lag.admits() for _ in range(requests))
+
+    loop = asyncio.get_running_loop()
+    for _ in range(3):  # three sockets of one round
+        loop.call_soon(read, FIRST_BEGUN)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert begun.count(True) == FIRST_BEGUN
+    await asyncio.sleep(0)
+    read(1)
+
+    assert begun[-1]
+
+
+async def test_predictions_are_refused_unread_and_everything_else_is_answered(lineup: Lineup) -> None:
+    put(lineup)
+    refused: list[int] = []
+    lag = Full(0.03)
+    http = limited(Limits(), lag, lambda: refused.append(1))
+    config = uvicorn.Config(build(Engine(lineup)), port=free_port(), log_config=None, ws="none", http=http)
+    server = uvicorn.Server(config)
+    running = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
+        await asyncio.sleep(0.01)
+    reader, writer = await asyncio.open_connection("127.0.0.1", config.port)
+
+    async def asked(request: bytes) -> bytes:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        return head + await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+
+    answers = []
+    for lag.overloaded in (False, True, True, False):
+        answers.append(await asked(PREDICTION))
+    lag.overloaded = True
+    health = await asked(b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+    writer.close()
+    server.should_exit = True
+    await running
+
+    assert [each.split(b" ", 2)[1] for each in (*answers, health)] == [b"200", b"503", b"503", b"200", b"200"]
+    assert b"\r\nretry-after: 1\r\n" in answers[1]
+    assert b'"urn:slipway:problem:queue-full"' in answers[1]
+    assert len(refused) == 2
