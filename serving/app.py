@@ -21,6 +21,7 @@ from serving.following.hurry import Line
 from serving.hosting.draining import drain
 from serving.hosting.hosted import Hosts
 from serving.jobs.opening import Opening
+from serving.lag import Lag
 from serving.lineup import Lineup
 from serving.metrics.answers import Counts
 from serving.metrics.following import Following
@@ -59,12 +60,16 @@ NOTHING_MORE = More()
 
 
 def create(
-    settings: Settings, hosts: Path, counted: Path | None = None, certificates: Latest | None = None
+    settings: Settings,
+    hosts: Path,
+    counted: Path | None = None,
+    certificates: Latest | None = None,
+    lag: Lag | None = None,
 ) -> Front | Watched:
     """An app that answers with what is posted in the store while it runs, over gRPC too.
 
     `hosts`: the socket of the fork server, for versions that need their own library; its folder is the pod's own.
-    `counted`: this process's folder for what it counts, beside those of the others. `certificates`: of gRPC.
+    `counted`: this process's folder for what it counts, beside those of the others. `certificates`, `lag`: of gRPC.
     """
     lineup = Lineup(settings.models, coming=True, offline=settings.offline)
     engine = _engine(settings, lineup, Counts(counted))
@@ -85,7 +90,7 @@ def create(
         if guard is not None and guard.keys is not None:
             tasks.append(asyncio.create_task(guard.keys.follow()))
         try:
-            async with _grpc(engine, settings, guard, certificates):
+            async with _grpc(engine, settings, guard, certificates, lag):
                 yield
         finally:
             for task in tasks:
@@ -140,7 +145,7 @@ def _webhooks(settings: Settings, hosts: Path) -> tuple[APIRouter, ...]:
 
 @asynccontextmanager
 async def _grpc(
-    engine: Engine, settings: Settings, guard: Guard | None, certificates: Latest | None
+    engine: Engine, settings: Settings, guard: Guard | None, certificates: Latest | None, lag: Lag | None
 ) -> AsyncIterator[None]:
     if not settings.grpc_port:
         yield
@@ -152,10 +157,12 @@ async def _grpc(
         receive_bytes=most,
         send_bytes=most,
         head_seconds=limits.head_seconds,
+        connections=limits.connections,
         body_seconds=limits.body_seconds,
         idle_seconds=limits.idle_seconds,
         guard=guard,
         certificates=certificates,
+        lag=lag,
     )
     started = await server.start(engine, f"{settings.host}:{settings.grpc_port}", options)
     try:

@@ -152,8 +152,12 @@ class NotReady(Busy):
 class QueueFull(Busy):
     code = "queue-full"
 
-    def __init__(self, waiting: int) -> None:
-        super().__init__(f"{waiting} rows are already waiting for this model")
+    def __init__(self, waiting: int | None = None) -> None:
+        """`waiting` rows; None: what is too much waits nowhere that it could be counted."""
+        if waiting is None:
+            super().__init__("more is asked here than can be answered")
+        else:
+            super().__init__(f"{waiting} rows are already waiting for this model")
 
 
 class RateExceeded(Busy):

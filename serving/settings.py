@@ -64,7 +64,7 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     """What callers may take of a worker."""
 
     connections: PositiveInt = 4096
-    """Open at a time over HTTP, in one worker; who comes then is told to come back later."""
+    """Open at a time over HTTP, and as many over gRPC, in one worker; who comes then is told to come back later."""
 
     head_seconds: PositiveFloat = 10
     """Until a request's head is here, from its first byte or from when the connection was made."""

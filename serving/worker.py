@@ -66,8 +66,8 @@ def _server(chosen: Settings, words: argparse.Namespace, certificates: Latest | 
     from serving.parting import Server, Watches
     from serving.rest import connections
 
-    app = create(chosen, words.hosts, words.counted, certificates)
     lag = Lag(chosen.limits.lag_seconds)
+    app = create(chosen, words.hosts, words.counted, certificates, lag)
     config = uvicorn.Config(
         app,
         ssl_context_factory=(lambda *_: context_of(certificates)) if certificates else None,

@@ -10,7 +10,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 
 from serving.access.guard import Guard
 from serving.engine import Engine
+from serving.lag import Lag
 from serving.rpc import credentials, pool
+from serving.rpc.entrance import Entrance
 from serving.rpc.generated import open_inference_pb2, slipway_pb2
 from serving.rpc.generated.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from serving.rpc.generated.slipway_pb2_grpc import add_PredictionsServicer_to_server
@@ -32,6 +34,8 @@ class Options:
     stream_ahead: int = 32
     """Messages of one ModelStreamInfer that are worked on at a time; no more are read meanwhile."""
     health_poll_seconds: float = 0.5
+    connections: int = 4096
+    """That may be open; one more is told to go away."""
     body_seconds: float = 30
     """Who does not answer a ping for so long is gone; one is sent as often."""
     idle_seconds: float = 75
@@ -40,11 +44,14 @@ class Options:
     """None: anybody may ask anything."""
     certificates: Latest | None = None
     """None: in plain text."""
+    lag: Lag | None = None
+    """Of the loop that it answers in; None: nobody looks."""
 
 
 async def start(engine: Engine, address: str, options: Options = Options()) -> grpc.aio.Server:
     """A server that answers on `address`, `host:port`. OSError when it cannot listen there."""
     server = grpc.aio.server(
+        interceptors=[Entrance(engine, options.guard, options.lag)] if options.guard or options.lag else None,
         options=[
             ("grpc.so_reuseport", 1),
             ("grpc.max_receive_message_length", options.receive_bytes),
@@ -52,8 +59,9 @@ async def start(engine: Engine, address: str, options: Options = Options()) -> g
             ("grpc.keepalive_time_ms", round(options.body_seconds * 1000)),
             ("grpc.keepalive_timeout_ms", round(options.body_seconds * 1000)),
             ("grpc.max_connection_idle_ms", round(options.idle_seconds * 1000)),
+            ("grpc.max_allowed_incoming_connections", options.connections),
             ("grpc.server_handshake_timeout_ms", round(options.head_seconds * 1000)),
-        ]
+        ],
     )
     services = [_name(open_inference_pb2, "GRPCInferenceService"), _name(slipway_pb2, "Predictions")]
     health = Health(engine.lineup, frozenset(services), poll_seconds=options.health_poll_seconds)

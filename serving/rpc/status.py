@@ -113,7 +113,7 @@ def answers(
             exchange.question.ended(_why_cancelled(context))
             raise
         except Exception as error:  # noqa: BLE001 - the boundary
-            await _refuse(exchange, error)
+            await refuse(exchange, error)
         exchange.question.ended()
         return response
 
@@ -140,7 +140,7 @@ def streams(
             exchange.question.ended(_why_cancelled(context))
             raise
         except Exception as error:  # noqa: BLE001 - the boundary
-            await _refuse(exchange, error)
+            await refuse(exchange, error)
         if exchange.in_messages:
             exchange.question.told()
         else:
@@ -155,7 +155,8 @@ def _why_cancelled(context: Context) -> str:
     return DeadlineExpired.code if remaining is not None and remaining <= 0 else GONE
 
 
-async def _refuse(exchange: Exchange, error: Exception) -> NoReturn:
+async def refuse(exchange: Exchange, error: Exception) -> NoReturn:
+    """With its status and what the caller is told; counted."""
     said = sentence(error, exchange.question)
     status = status_of(type(error)) if isinstance(error, ServingError) else StatusCode.INTERNAL
     code = code_of(error)

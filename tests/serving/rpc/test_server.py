@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, cast
 
 import grpc
@@ -12,7 +13,11 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from serving.engine import Engine
 from serving.lineup import Lineup, Standing
+from serving.rpc.generated import open_inference_pb2 as pb
+from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from serving.rpc.server import start
+from tests.servers import free_port
+from tests.serving.rpc.conftest import OPTIONS
 from tests.serving.tensor_models import put
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
@@ -75,3 +80,25 @@ async def test_two_workers_listen_on_one_port(engine: Engine, address: str) -> N
 async def test_a_port_that_cannot_be_had_is_an_oserror(engine: Engine) -> None:
     with pytest.raises(OSError, match=r"gRPC cannot listen on 192\.0\.2\.1:1"):
         await start(engine, "192.0.2.1:1")
+
+
+async def test_a_connection_too_many_goes_away_and_its_client_knows(engine: Engine) -> None:
+    where = f"127.0.0.1:{free_port()}"
+    server = await start(engine, where, replace(OPTIONS, connections=1))
+    apart = [("grpc.use_local_subchannel_pool", 1)]  # or both channels would share one connection
+
+    async def live(channel: grpc.aio.Channel) -> bool:
+        stub: Any = GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+        return bool((await stub.ServerLive(pb.ServerLiveRequest(), timeout=20)).live)
+
+    async with (
+        grpc.aio.insecure_channel(where, options=apart) as first,
+        grpc.aio.insecure_channel(where, options=apart) as second,
+    ):
+        assert await live(first)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await live(second)
+        assert await live(first)
+    await server.stop(None)
+
+    assert refused.value.code() is StatusCode.UNAVAILABLE
