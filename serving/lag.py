@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 TICK_SECONDS = 0.01
-STANDING_SECONDS, STANDING_LOOKS = 0.2, 3
+STANDING_SECONDS, STANDING_LOOKS = 0.2, 2
 """A loop that was held up once is no overload; one that was late all this time, however often it was looked at, is."""
 CALM_SECONDS, CALM_SHARE = 1.0, 0.1
 """An overload is over when of those who came in so long not even this part was too much."""
@@ -34,9 +34,14 @@ class Lag:
         """Looks in a row that found it so."""
         self._begun, self._most_begun = 0, FIRST_BEGUN
         self._opened: Callable[[], object] = lambda: None
+        self._connections: Callable[[], float] = lambda: math.inf
 
-    def start(self) -> None:
-        """Look at the loop that runs, and measure its rounds, from now on."""
+    def start(self, connections: Callable[[], float] = lambda: math.inf) -> None:
+        """Look at the loop that runs, and measure its rounds, from now on.
+
+        `connections`: how many could ask at once.
+        """
+        self._connections = connections
         loop = asyncio.get_running_loop()
         # It comes when all that is to be read has been, and before what that has begun.
         self._opened = partial(loop.call_soon, self._measure, loop)
@@ -62,8 +67,15 @@ class Lag:
             self.overloaded = True
             self._count(now)
         elif self.overloaded and now - self._since >= CALM_SECONDS:
-            self.overloaded = self._refused > CALM_SHARE * (self._refused + self._admitted)
+            self.overloaded = self._are_many_refused() and self._could_all_be_late()
             self._count(now)
+
+    def _are_many_refused(self) -> bool:
+        return self._refused > CALM_SHARE * (self._refused + self._admitted)
+
+    def _could_all_be_late(self) -> bool:
+        """If not, everybody could be answered in time, and those who were refused came back at once and are few."""
+        return self._connections() * ROUND_SECONDS / self._most_begun > self._most_seconds
 
     def _count(self, now: float) -> None:
         self._since, self._admitted, self._refused = now, 0, 0

@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._watches.lag.start()
+        self._watches.lag.start(lambda: len(self.server_state.connections))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._until is not None:  # a terminal's SIGINT is followed by the supervisor's SIGTERM

@@ -72,8 +72,8 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     body_seconds: PositiveFloat = 30
     """In which a kilobyte more of a body must come, and more of an answer be taken."""
 
-    lag_seconds: PositiveFloat = 0.03
-    """How late the event loop may be; where it is later for a second, predictions are refused until it is not."""
+    lag_seconds: PositiveFloat = 0.1
+    """How late the event loop may be; while it is later, no more predictions begin than are answered soon."""
 
     idle_seconds: PositiveFloat = 75
     """How long a connection is kept that nothing is asked on. Proxies should keep theirs for less."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+Times = NDArray[np.float64]
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 _SCRIPT = """
 local file = io.open("{body}", "rb")
@@ -67,6 +69,41 @@ def grpc(port: int, method: str, message: bytes, *, connections: int, seconds: i
     return Measured(float(found[1]), float(np.percentile(times, 50)), float(np.percentile(times, 99)))
 
 
+@dataclass(frozen=True)
+class Open:
+    """Of a load that comes whatever becomes of those before; times in milliseconds, from when a request was sent."""
+
+    seconds: float
+    accepted: Times
+    refused: Times
+    others: int
+    """Answers of any other status, and requests without one."""
+
+    @property
+    def asked_per_second(self) -> float:
+        return (len(self.accepted) + len(self.refused) + self.others) / self.seconds
+
+    @property
+    def answered_per_second(self) -> float:
+        return len(self.accepted) / self.seconds
+
+
+def http_open(url: str, body: Path, *, connections: int, rate: float, seconds: float) -> Open:
+    """POST `body`, JSON, `rate` times a second, evenly over `connections`, which are opened during the first second.
+
+    One that waits for its answer sends its next when it has that.
+    """
+    log = body.with_suffix(".log")
+    log.unlink(missing_ok=True)
+    words = ["h2load", "--h1", "-t1", f"-c{connections}", "-m1", f"-n{round(rate * seconds)}", f"--log-file={log}"]
+    evenly = [f"--rps={rate / connections:.6f}", f"-r{max(1, connections // 100)}", "--rate-period=10ms"]
+    _run([*words, *evenly, "-H", "content-type: application/json", "-d", str(body), url], most_seconds=3 * seconds + 60)
+    began, status, took = np.loadtxt(log, ndmin=2).T
+    accepted, refused = status == 200, np.isin(status, (429, 503))
+    others = round(rate * seconds) - int(accepted.sum() + refused.sum())
+    return Open(float(np.ptp(began)) / 1e6, took[accepted] / 1000, took[refused] / 1000, others)
+
+
 def _percentile(said: str, which: str) -> float:
     found = re.search(rf"^\s+{which}%\s+([\d.]+)(us|ms|s|m)\s*$", said, re.MULTILINE)
     if found is None:
@@ -74,8 +111,8 @@ def _percentile(said: str, which: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def _run(words: list[str]) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+def _run(words: list[str], *, most_seconds: float = 120) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=most_seconds)
     if done.returncode:
         raise LoadFailed(done.stdout + done.stderr)
     return done.stdout

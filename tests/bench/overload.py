@@ -6,7 +6,7 @@ or one model it writes nothing.
 
 import argparse
 import json
-import multiprocessing
+import math
 import sys
 import tempfile
 import time
@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 
 from serving.store.posted import Board, Posting
-from tests.bench import processes
+from tests.bench import loads, processes
+from tests.bench.loads import Open, Times
 from tests.bench.processes import family
 from tests.fakes import a_version
-from tests.load import open as open_load
-from tests.load.open import Outcome
 from tests.servers import ROOT, Server, eventually
 from tests.serving.hosting.conftest import a_pyfunc
 from tests.serving.test_supervisor import BODY, serving
@@ -31,17 +31,17 @@ DOCUMENT = ROOT / "docs" / "benchmarks-overload.md"
 SECONDS = 60
 STEADY_SHARE, TIMES = 0.6, 3
 SLOW = "import time; time.sleep(0.01 * len(x))"
-CONNECTIONS = 800
-ENTERED = json.dumps(BODY).encode()
+CALLERS = 32
+CONNECTIONS = {"slow": 400, "twin": 800}
 
 
 @dataclass(frozen=True)
 class Measured:
     model: str
     capacity: float
-    steady: Outcome
-    overload: Outcome
-    after: Outcome
+    steady: Open
+    overload: Open
+    after: Open
     before_mb: float
     after_mb: float
 
@@ -57,35 +57,18 @@ def server(folder: Path, model: str) -> Iterator[Server]:
         yield running
 
 
-def asked(running: Server, rate: float, seconds: float) -> Outcome:
-    """From a process of its own: the load must not wait for us."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(
-            open_load.ask,
-            (running.port, ENTERED),
-            {"rate": rate, "seconds": seconds, "connections": CONNECTIONS},
-        )
+def measure(running: Server, folder: Path, model: str, seconds: float) -> Measured:
+    body, url = folder / "row.json", f"{running.url}/invocations"
+    body.write_text(json.dumps(BODY))
 
+    def asked(rate: float, seconds: float) -> Open:
+        return loads.http_open(url, body, connections=CONNECTIONS[model], rate=rate, seconds=seconds)
 
-def capacity(running: Server) -> float:
-    """Answers a second at a rate that rises until it is too much."""
-    best, rate = 0.0, 40.0
-    while True:
-        found = asked(running, rate, 2).rate
-        best = max(best, found)
-        if found < 0.8 * rate:
-            return best
-        rate *= 2
-
-
-def measure(running: Server, model: str, seconds: float) -> Measured:
-    most = capacity(running)
-    eventually(lambda: asked(running, most / 10, 1).statuses.keys() == {200}, seconds=30)
-    steady = asked(running, most * STEADY_SHARE, min(seconds, 15))
+    most = loads.http(url, body, connections=CALLERS, seconds=5).per_second
+    steady = asked(most * STEADY_SHARE, min(seconds, 15))
     before = memory(running)
-    overload = asked(running, most * TIMES, seconds)
-    after = asked(running, most * STEADY_SHARE, 5)
-    return Measured(model, most, steady, overload, after, before, memory(running))
+    overload = asked(most * TIMES, seconds)
+    return Measured(model, most, steady, overload, asked(most * STEADY_SHARE, 5), before, memory(running))
 
 
 def memory(running: Server) -> float:
@@ -94,36 +77,46 @@ def memory(running: Server) -> float:
 
 def line(each: Measured) -> str:
     steady, over, after = each.steady, each.overload, each.after
-    others = sum(count for status, count in over.statuses.items() if status not in {200, 503, 429})
     cells = (
         each.model,
         f"{each.capacity:.0f}/s",
-        f"{steady.ms(50):.1f} / {steady.ms(99):.1f} ms",
-        f"{over.rate:.0f}/s",
-        f"{over.ms(50):.1f} / {over.ms(99):.1f} ms",
-        f"{over.ms(99) / steady.ms(99):.1f} times",
-        f"{over.statuses[503]} in {over.ms(50, refused=True):.1f} / {over.ms(99, refused=True):.1f} ms",
-        f"{others} ({over.unsent} not sent)",
+        two(steady.accepted),
+        f"{over.asked_per_second:.0f}/s for {over.seconds:.0f} s",
+        f"{over.answered_per_second:.0f}/s",
+        two(over.accepted),
+        f"{percentile(over.accepted, 99) / percentile(steady.accepted, 99):.1f} times",
+        f"{len(over.refused)}: {two(over.refused)}",
+        str(over.others),
         f"{each.before_mb:.0f} → {each.after_mb:.0f} MB",
-        f"{after.rate:.0f}/s, p99 {after.ms(99):.1f} ms",
+        f"{after.answered_per_second:.0f}/s, {len(after.refused)} refused: {two(after.accepted)}",
     )
     return f"| {' | '.join(cells)} |"
 
 
+def two(times: Times) -> str:
+    return f"{percentile(times, 50):.1f} / {percentile(times, 99):.1f} ms"
+
+
+def percentile(times: Times, percent: float) -> float:
+    return float(np.percentile(times, percent)) if len(times) else math.nan
+
+
 COLUMNS = (
-    *("model", "capacity", "steady: p50 / p99", "answered in it", "p50 / p99 of those", "of the steady p99"),
-    *("refused, p50 / p99", "others", "memory", "5 s after"),
+    *("model", "capacity", "steady: p50 / p99", "overload", "answered in it", "p50 / p99 of those"),
+    *("of the steady p99", "refused: p50 / p99", "others", "memory", "5 s after: p50 / p99"),
 )
-ABOUT = """One worker, one row a request, the load on the same two cores. Capacity: the answers a second of a load that
-is too much. Steady: {share} of it. Overload: {times} times it for {seconds:.0f} s, open: requests come whatever becomes
-of those before, on at most {most} connections, and times count from when a request was due. `slow`: a pyfunc of 10 ms a
-row in a host of its own. `twin`: an ONNX twin of two columns, which answers in the event loop. Memory: the worker's.
-Others: any other status, or no answer.
+ABOUT = """One worker, one row a request, the load (h2load) on the same two cores. Capacity: the answers a second of
+{callers} callers who each wait for theirs. Steady: {share} of it. Overload: {times} times it for {seconds:.0f} s,
+evenly over {most} connections, whatever becomes of the requests before; a connection that waits for its answer sends
+its next when it has that, and times count from when a request was sent. `slow`: a pyfunc of 10 ms a row in a host of its
+own. `twin`: an ONNX twin of two columns, which answers in the event loop. Memory: the worker's. Others: any other
+status, or no answer.
 """
 
 
 def report(lines: list[str], seconds: float) -> str:
-    about = ABOUT.format(share=STEADY_SHARE, times=TIMES, seconds=seconds, most=CONNECTIONS)
+    most = " and ".join(str(each) for each in CONNECTIONS.values())
+    about = ABOUT.format(callers=CALLERS, share=STEADY_SHARE, times=TIMES, seconds=seconds, most=most)
     table = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}", *lines]
     return "\n".join(["# In an overload", "", "By `make bench-overload`.", about, *table, "", LINK, ""])
 
@@ -136,11 +129,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--models", nargs="*", default=["slow", "twin"], choices=["slow", "twin"])
     words = parser.parse_args()
+    if missing := loads.missing():
+        parser.error(f"apt-get install {' '.join(missing)}")
     lines = []
     for model in words.models:
         with tempfile.TemporaryDirectory(prefix="slipway-bench-") as name, server(Path(name), model) as running:
             began = time.monotonic()
-            lines.append(line(measure(running, model, words.seconds)))
+            lines.append(line(measure(running, Path(name), model, words.seconds)))
             print(f"{time.monotonic() - began:.0f} s: {lines[-1]}", file=sys.stderr)  # noqa: T201
     text = report(lines, words.seconds)
     if words.seconds == SECONDS and len(words.models) == 2:

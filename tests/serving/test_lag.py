@@ -113,6 +113,23 @@ def test_an_overload_is_over_when_hardly_anybody_has_to_be_refused(refused: int,
     assert lag.overloaded is not over
 
 
+async def test_few_callers_who_come_back_at_once_are_no_overload_however_many_are_refused() -> None:
+    """Else they would be refused for ever: a refusal takes no time, so that they ask ever more often."""
+    lag = Lag(0.03)
+    lag.start(lambda: connections)
+    now = overloaded(lag, asyncio.get_running_loop().time())
+    rounds(lag, 30, each_seconds=0.001)
+
+    connections = 40  # who would wait for 40 ms
+    lag.look(now := now + CALM_SECONDS, PUNCTUAL)
+    assert lag.overloaded
+    rounds(lag, 1, each_seconds=0.001)
+    connections = 20
+    lag.look(now + CALM_SECONDS, PUNCTUAL)
+
+    assert not lag.overloaded
+
+
 async def test_rounds_are_told_apart_in_a_real_loop() -> None:
     lag = Lag(0.03)
     lag.start()
