@@ -38,6 +38,7 @@ SECRETS = (
     *("AWS_SECRET_ACCESS_KEY", "S3_ROOT_PASSWORD", "S3_MLFLOW_PASSWORD", "S3_SERVING_PASSWORD"),
     *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_SERVING_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY"),
 )
+OF_POSTGRESQL = ("POSTGRES_PASSWORD", "POSTGRES_SERVING_PASSWORD")
 OF_A_STANDIN = """
 services:
   s3:
@@ -155,7 +156,8 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The whole stack, up, in a folder that is a copy of the project; its secrets are nobody's placeholders."""
     folder = tmp_path_factory.mktemp("compose")
     names = (*SECRETS, "GRAFANA_ADMIN_PASSWORD")
-    secrets = {name: token_urlsafe() for name in names} | {"POSTGRES_PASSWORD": f"@:/#%{token_urlsafe()}"}
+    odd = {name: f"@:/#%{token_urlsafe()}" for name in OF_POSTGRESQL}
+    secrets = {name: token_urlsafe() for name in names} | odd
     workspace.make(folder, os.environ, model="slipway", params=PARAMS)
     with stack_of(folder, "slipway-test", {**free_ports(), **secrets, "SLIPWAY_ENV": "production"}) as stack:
         on_the_host(stack).run("infra.local.trust_keys")  # as `make compose-up` does
@@ -420,6 +422,57 @@ def test_mlflow_asks_who_it_is_and_serving_may_read_and_change_nothing(compose: 
         assert http.post("users/create", json={"username": "x", "password": token_urlsafe()}).status_code == 403
 
 
+TRIES = """
+import psycopg
+for name, statement in {tries!r}:
+    try:
+        with psycopg.connect(dbname=name, autocommit=True) as connection:
+            print(connection.execute(statement).fetchall())
+    except psycopg.Error as refused:
+        print(refused.sqlstate or str(refused).partition("FATAL:")[2].split(chr(10))[0].strip())
+"""
+
+
+def as_serving(compose: Compose, *tries: tuple[str, str]) -> list[str]:
+    """What PostgreSQL answers serving's container: rows, or why not, for each database and statement."""
+    return compose.inside("serving", TRIES.format(tries=tries)).splitlines()
+
+
+def test_serving_owns_the_database_of_jobs_and_may_do_nothing_else_at_postgresql(compose: Compose) -> None:
+    assert as_serving(
+        compose,
+        ("slipway_jobs", "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user"),
+        ("slipway_jobs", "SELECT count(*) >= 0 FROM slipway_jobs"),
+        ("slipway_jobs", "COPY (SELECT 1) TO PROGRAM 'true'"),
+        ("mlflow", "SELECT 1"),
+        ("mlflow_auth", "SELECT 1"),
+    ) == [
+        *("[(False, False, False)]", "[(True,)]", "42501"),  # insufficient privilege
+        *(f'permission denied for database "{name}"' for name in ("mlflow", "mlflow_auth")),
+    ]
+
+
+def test_what_an_earlier_release_made_as_superuser_becomes_servings(compose: Compose) -> None:
+    before = f"""
+import os, psycopg
+from psycopg import sql
+owner = sql.Identifier(os.environ["POSTGRES_USER"])
+env = {{name: os.environ["POSTGRES_" + name.upper()] for name in ("host", "user", "password")}}
+with psycopg.connect(dbname="slipway_jobs", autocommit=True, **env) as connection:
+    for what in {("DATABASE slipway_jobs", "SCHEMA dbos", "TABLE slipway_jobs", "TABLE dbos.workflow_status")}:
+        connection.execute(sql.SQL("ALTER " + what + " OWNER TO {{}}").format(owner))
+"""
+    denied = "slipway_jobs", "SELECT count(*) >= 0 FROM slipway_jobs"
+    compose.run("run", "--rm", "-T", "jobs-database", "python", "-c", before)
+    assert as_serving(compose, denied) == ["42501"]
+
+    compose.run("run", "--rm", "-T", "jobs-database")
+
+    assert as_serving(
+        compose, denied, ("slipway_jobs", "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname !~ '^(pg|info)'")
+    ) == ["[(True,)]", f"[({compose.written['POSTGRES_SERVING_USER']!r},)]"]
+
+
 def test_grpc_is_spoken_with_tls_too(compose: Compose, trained: Workspace) -> None:
     eventually(lambda: predicts(compose))
     address = f"grpcs://localhost:{compose.written['SERVING_GRPC_PORT']}"
@@ -452,7 +505,7 @@ def test_a_placeholder_secret_starts_nothing_outside_local(tmp_path: Path) -> No
         compose.run("up", "--detach", fails=True)
 
         said = compose.run("logs", "--no-color", "no-placeholders")
-        for name in (*SECRETS, "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD"):
+        for name in (*SECRETS, *OF_POSTGRESQL, "GRAFANA_ADMIN_PASSWORD"):
             assert name in said
         assert compose.run("ps", "--quiet", "s3", "postgres", "mlflow", "serving").split() == []
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from infra.compose import tracking
+from infra.compose import jobs_database, tracking
 from tests.servers import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -174,6 +174,24 @@ def test_mlflow_serving_and_the_host_are_three_users_of_s3() -> None:
 def test_serving_is_not_mlflows_administrator() -> None:
     assert variables("serving")["MLFLOW_TRACKING_USERNAME"] != variables("mlflow")["MLFLOW_AUTH_ADMIN_USERNAME"]
     assert "basic-auth" in tracking.command()
+
+
+@pytest.mark.parametrize("service", ["serving", "jobs"])
+def test_serving_is_not_postgresqls_superuser(service: str) -> None:
+    """What it is there, tests/e2e/test_compose.py sees."""
+    told = variables(service)
+
+    assert (told["PGUSER"][2:].partition(":")[0], told["PGPASSWORD"][2:].partition(":")[0]) == (
+        *("POSTGRES_SERVING_USER", "POSTGRES_SERVING_PASSWORD"),
+    )
+    assert told["SERVING_JOBS__DATABASE"].endswith(f"/{jobs_database.DATABASE}")
+    assert conditions("serving")["jobs-database"] == "service_completed_successfully"
+
+
+def test_only_mlflow_and_the_job_that_makes_the_role_know_postgresqls_superuser() -> None:
+    who = {name for name in SERVICES if "${POSTGRES_PASSWORD:" in str(SERVICES[name].get("environment"))}
+
+    assert who == {GATE, "postgres", "mlflow", "jobs-database"}
 
 
 def test_serving_trusts_signed_versions_only_unless_told_otherwise() -> None:

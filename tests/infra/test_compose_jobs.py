@@ -80,6 +80,29 @@ def test_trust_in_no_ones_signature_is_refused_in_one_line_that_says_what_to_do(
         assert run("placeholders", {**secrets, **chosen}).returncode == 0
 
 
+def test_one_user_of_postgresql_for_everybody_is_refused_in_one_line() -> None:
+    """Without asking the server: else a superuser would be made of the role, or none of the superuser."""
+    names = {f"POSTGRES_{name}": "slipway" for name in ("HOST", "USER", "PASSWORD", "SERVING_USER", "SERVING_PASSWORD")}
+
+    refused = run("jobs_database", names)
+
+    assert refused.returncode == 1
+    assert refused.stderr.endswith(
+        "POSTGRES_SERVING_USER has to be another than POSTGRES_USER, who may do anything there\n"
+    )
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_postgresql_that_is_not_there_is_an_end_with_one_line() -> None:
+    names = {"HOST": "127.0.0.1", "USER": "one", "PASSWORD": "x", "SERVING_USER": "other", "SERVING_PASSWORD": "x"}
+
+    refused = run("jobs_database", {**{f"POSTGRES_{name}": value for name, value in names.items()}, "PGPORT": "9"})
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("slipway: PostgreSQL has no place for serving's jobs: ")
+    assert refused.stderr.count("\n") == 1
+
+
 def pairs(env: Mapping[str, str]) -> list[str]:
     """The key pairs of the stack's users, by which rclone is told of them."""
     return [word for names in buckets.USERS.values() for word in ("--auth-key", ",".join(env[name] for name in names))]
