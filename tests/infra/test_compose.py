@@ -15,6 +15,7 @@ import yaml
 from dotenv import dotenv_values
 
 from infra.compose import jobs_database, tracking
+from serving.settings import Limits
 from tests.servers import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -307,6 +308,16 @@ def test_every_service_has_a_read_only_file_system_and_hardly_a_capability(servi
 @pytest.mark.parametrize("service", sorted(OURS - ON_THE_HOSTS_FOLDER))
 def test_our_services_have_a_read_only_file_system_and_no_privilege(service: str) -> None:
     assert {name: SERVICES[service].get(name) for name in SECURED} == SECURED
+
+
+def test_the_proxy_ends_its_idle_connections_before_serving_does() -> None:
+    """docs/lifecycle.md asks it of every proxy: who reuses one that serving ends just then has lost a request."""
+    caddyfile = (ROOT / "infra" / "proxy" / "Caddyfile").read_text()
+    (seconds,) = re.findall(r"\(keepalive\) \{\s+transport http \{\s+keepalive (\d+)s\s", caddyfile)
+    blocks = re.findall(r"reverse_proxy (?:@\w+ )?serving:8000 \{(.*?)\n\t\}", caddyfile, re.DOTALL)
+
+    assert [len(re.findall(r"^\t\timport keepalive$", block, re.MULTILINE)) for block in blocks] == [1, 1]
+    assert int(seconds) < Limits().idle_seconds - 10
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
