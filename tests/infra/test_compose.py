@@ -289,15 +289,11 @@ def test_the_images_run_the_python_that_the_locks_are_for() -> None:
 
 SECURED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
 OURS = {name for name, service in SERVICES.items() if "build" in service}
-ON_THE_HOSTS_FOLDER = {"pipelines"}
-"""It works in the project's folder as whoever runs it; .venv, DVC's cache and git are there."""
-
-
 BEGINS_AS_ROOT = {"postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}}
 """What its image needs to give the volume to its user and become that."""
 
 
-@pytest.mark.parametrize("service", sorted(set(SERVICES) - ON_THE_HOSTS_FOLDER))
+@pytest.mark.parametrize("service", sorted(SERVICES))
 def test_every_service_has_a_read_only_file_system_and_hardly_a_capability(service: str) -> None:
     described = SERVICES[service]
 
@@ -305,7 +301,7 @@ def test_every_service_has_a_read_only_file_system_and_hardly_a_capability(servi
     assert set(described.get("cap_add", [])) == BEGINS_AS_ROOT.get(service, set())
 
 
-@pytest.mark.parametrize("service", sorted(OURS - ON_THE_HOSTS_FOLDER))
+@pytest.mark.parametrize("service", sorted(OURS))
 def test_our_services_have_a_read_only_file_system_and_no_privilege(service: str) -> None:
     assert {name: SERVICES[service].get(name) for name in SECURED} == SECURED
 
