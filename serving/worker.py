@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STRICT = ("strict-transport-security", "max-age=31536000")
+"""With TLS a browser is told to come with it for the year to come; https://www.rfc-editor.org/rfc/rfc6797"""
+
 
 def main() -> int:
     words = _words()
@@ -74,6 +77,7 @@ def _server(chosen: Settings, words: argparse.Namespace, certificates: Latest | 
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=[STRICT] if certificates else None,
         lifespan="on",
         http=connections.limited(chosen.limits, lag, app.refused),
         timeout_keep_alive=math.ceil(chosen.limits.idle_seconds),

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from serving.errors import TooManyConnections
 from serving.lag import Lag
 from serving.rest import problems
+from serving.rest.context import SAFE
 from serving.settings import Limits
 
 Refused = Callable[[], None]
@@ -27,19 +28,28 @@ LEAST_BYTES = 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})\r\n", re.IGNORECASE)
 
 
-def _ready_made(status: HTTPStatus, code: str, sentence: str, header: bytes) -> bytes:
-    content = {"type": f"urn:slipway:problem:{code}", "title": code.replace("-", " ").capitalize(), "status": status}
-    body = msgspec.json.encode({**content, "detail": sentence, "error": sentence})
-    head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {problems.MEDIA_TYPE}\r\n"
-    return head.encode() + header + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+class _ReadyMade:
+    """A problem's answer, but for what differs from one to the next."""
+
+    def __init__(self, status: HTTPStatus, code: str, sentence: str, header: str) -> None:
+        named = {"type": f"urn:slipway:problem:{code}", "title": code.replace("-", " ").capitalize(), "status": status}
+        content = {**named, "detail": sentence, "error": sentence, "request_id": "%s"}
+        safe = "".join(f"{name}: {value}\r\n" for name, value in SAFE.items())
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {problems.MEDIA_TYPE}\r\n{header}\r\n{safe}"
+        self._head, self._body = head.encode(), msgspec.json.encode(content)
+
+    def answer(self, request_id: bytes, others: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """`others`: headers of all that this server answers."""
+        body = self._body % request_id
+        more = b"".join(b"%s: %s\r\n" % each for each in others)
+        return b"%s%sx-request-id: %s\r\ncontent-length: %d\r\n\r\n%s" % (self._head, more, request_id, len(body), body)
 
 
-_TOO_SLOW = _ready_made(
-    HTTPStatus.REQUEST_TIMEOUT, "too-slow", "the request did not come in time", b"connection: close"
+_TOO_SLOW = _ReadyMade(HTTPStatus.REQUEST_TIMEOUT, "too-slow", "the request did not come in time", "connection: close")
+_BUSY = _ReadyMade(
+    HTTPStatus.SERVICE_UNAVAILABLE, "queue-full", "more is asked here than can be answered", "retry-after: 1"
 )
-_BUSY = _ready_made(
-    HTTPStatus.SERVICE_UNAVAILABLE, "queue-full", "more is asked here than can be answered", b"retry-after: 1"
-)
+_REQUEST_ID = re.compile(rb"\r\nx-request-id: *([A-Za-z0-9._:-]{1,128})\r\n", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
@@ -60,7 +70,8 @@ class Connection(HttpToolsProtocol):
         if self._lag.overloaded and self._asks_to_predict(data) and not self._lag.admits():
             self.refused += 1
             self._refused()
-            self.transport.write(_BUSY)
+            given = _REQUEST_ID.search(data, 0, data.find(b"\r\n\r\n") + 2)
+            self._tell(_BUSY, given[1] if given else uuid4().hex.encode())
             return
         super().data_received(data)
 
@@ -86,14 +97,18 @@ class Connection(HttpToolsProtocol):
         return ("body", id(cycle)) if waits else None
 
     def end(self) -> None:
-        self.transport.write(_TOO_SLOW)
+        self._tell(_TOO_SLOW, uuid4().hex.encode())
         self.transport.close()
+
+    def _tell(self, ready_made: _ReadyMade, request_id: bytes) -> None:
+        self.transport.write(ready_made.answer(request_id, self.server_state.default_headers))
 
 
 class Watch:
     """Ends those of `connections` that keep it waiting for longer than the limits say."""
 
     def __init__(self, limits: Limits) -> None:
+        self.head_seconds = limits.head_seconds
         self._seconds = {"head": limits.head_seconds, "body": limits.body_seconds}
         self._seen: dict[Connection, tuple[tuple[str, int], float, int]] = {}
 

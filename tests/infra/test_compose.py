@@ -316,6 +316,15 @@ def test_the_proxy_ends_its_idle_connections_before_serving_does() -> None:
     assert int(seconds) < Limits().idle_seconds - 10
 
 
+def test_browsers_are_told_to_come_with_tls_but_not_to_names_that_mlflow_has_too() -> None:
+    """The header counts for all ports of a name, and MLflow's is plain."""
+    caddyfile = (ROOT / "infra" / "proxy" / "Caddyfile").read_text()
+    (matcher,) = re.findall(r"header (@\w+) Strict-Transport-Security max-age=31536000\n", caddyfile)
+    (names,) = re.findall(rf"{matcher} not host (.*)\n", caddyfile)
+
+    assert names.split() == ["localhost", "127.0.0.1"]
+
+
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_no_service_gains_privileges_or_is_given_any(service: str) -> None:
     described = SERVICES[service]

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 
 import pytest
 import uvicorn
@@ -17,6 +18,7 @@ from serving.lag import (
 )
 from serving.lineup import Lineup
 from serving.rest.connections import limited
+from serving.rest.context import SAFE
 from serving.settings import Limits
 from tests.servers import free_port
 from tests.serving.rest.test_front import ROWS
@@ -169,8 +171,10 @@ async def test_predictions_are_refused_unread_and_everything_else_is_answered(li
         return head + await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
 
     answers = []
-    for lag.overloaded in (False, True, True, False):
-        answers.append(await asked(PREDICTION))
+    named = PREDICTION.replace(b"host: x", b"host: x\r\nX-Request-ID: its-own")
+    asking = zip((False, True, True, False), (PREDICTION, named, PREDICTION, PREDICTION), strict=True)
+    for lag.overloaded, request in asking:
+        answers.append(await asked(request))
     lag.overloaded = True
     health = await asked(b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n")
     writer.close()
@@ -180,4 +184,8 @@ async def test_predictions_are_refused_unread_and_everything_else_is_answered(li
     assert [each.split(b" ", 2)[1] for each in (*answers, health)] == [b"200", b"503", b"503", b"200", b"200"]
     assert b"\r\nretry-after: 1\r\n" in answers[1]
     assert b'"urn:slipway:problem:queue-full"' in answers[1]
+    assert b"\r\nx-request-id: its-own\r\n" in answers[1]
+    assert b'"request_id":"its-own"' in answers[1]
+    assert re.search(rb'\r\nx-request-id: (\w{32})\r\n.*"request_id":"\1"', answers[2], re.DOTALL)
+    assert all(f"\r\n{name}: {value}\r\n".encode() in answers[1] for name, value in SAFE.items())
     assert len(refused) == 2

@@ -1,5 +1,6 @@
 """Clients that take their time, on raw sockets, against the real process: they are ended, and others do not notice."""
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,6 +9,7 @@ import httpx
 import psutil
 import pytest
 
+from serving.rest.context import SAFE
 from tests.servers import Server, eventually
 from tests.serving.test_supervisor import BODY, WORKER, ask, children, serving
 
@@ -54,8 +56,12 @@ def test_who_sends_half_a_request_is_told_and_ended(running: Server, sent: bytes
 
         told = rest(slow)
 
-    assert told.startswith(b"HTTP/1.1 408 ")
-    assert b"the request did not come in time" in told
+    head, body = told.split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    problem, headers = json.loads(body), dict(line.split(": ", 1) for line in head.decode().splitlines()[1:])
+    assert problem["detail"] == "the request did not come in time"
+    assert (problem["request_id"], len(body)) == (headers["x-request-id"], int(headers["content-length"]))
+    assert SAFE.items() <= headers.items()
 
 
 def test_a_byte_now_and_then_is_no_progress(running: Server) -> None:

@@ -1,5 +1,6 @@
 """The real `python -m serving` with TLS: its workers, its check, and what it refuses to start with."""
 
+import socket
 import ssl
 import subprocess
 import sys
@@ -7,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from infra.local.authority import Authority
 from infra.local.programs import PROGRAMS
 from infra.local.settings import Settings
+from serving.worker import STRICT
 from tests.servers import ROOT, Server, eventually, free_port, server, stack_environment
 from tests.serving.tls.papers import Papers
 
@@ -61,6 +64,23 @@ def test_workers_show_the_certificate_of_now_on_both_ports(papers: Papers) -> No
 
         for name in ("SERVING_PORT", "SERVING_GRPC_PORT"):
             assert {shown(env[name]) for _ in range(20)} == {issued.certificate}, name
+
+
+def test_who_never_says_hello_is_ended_and_every_answer_says_to_come_with_tls_again(papers: Papers) -> None:
+    env = environment(papers, mutual=False) | {"SERVING_LIMITS__HEAD_SECONDS": "1"}
+    trusting = ssl.create_default_context(cafile=papers.ca)
+    with serving(papers, env) as running, socket.create_connection(("127.0.0.1", running.port), timeout=10) as silent:
+        assert silent.recv(1) == b""
+
+        url = f"https://127.0.0.1:{running.port}"
+        assert STRICT[1] == httpx.get(f"{url}/health", verify=trusting).headers[STRICT[0]]
+        with trusting.wrap_socket(
+            socket.create_connection(("127.0.0.1", running.port), timeout=10), server_hostname="127.0.0.1"
+        ) as slow:
+            told = slow.recv(10_000)
+
+    assert told.startswith(b"HTTP/1.1 408 ")
+    assert f"\r\n{STRICT[0]}: {STRICT[1]}\r\n".encode() in told
 
 
 @pytest.mark.slow  # two starts of serving
