@@ -33,6 +33,8 @@ class Options:
     """Until both sides have said hello."""
     stream_ahead: int = 32
     """Messages of one ModelStreamInfer that are worked on at a time; no more are read meanwhile."""
+    connection_streams: int = 1000
+    """Calls of one connection at a time; its client keeps what is more to itself. Who watches health needs no key."""
     health_poll_seconds: float = 0.5
     connections: int = 4096
     """That may be open; one more is told to go away."""
@@ -60,6 +62,7 @@ async def start(engine: Engine, address: str, options: Options = Options()) -> g
             ("grpc.keepalive_timeout_ms", round(options.body_seconds * 1000)),
             ("grpc.max_connection_idle_ms", round(options.idle_seconds * 1000)),
             ("grpc.max_allowed_incoming_connections", options.connections),
+            ("grpc.max_concurrent_streams", options.connection_streams),
             ("grpc.server_handshake_timeout_ms", round(options.head_seconds * 1000)),
         ],
     )
