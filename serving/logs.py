@@ -39,6 +39,8 @@ def configure(level: str, stream: TextIO, form: Form = "auto") -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # One warning for every retry of every poll while the registry is down; that it is down is logged once.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    # A warning for every broken request and every wish for a WebSocket: anybody could fill a disk with them.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     dbos = logging.getLogger("dbos")  # which brings a handler along unless it has one
     dbos.handlers, dbos.propagate = [handler], False
     sys.excepthook = _uncaught

@@ -21,6 +21,21 @@ RECORD = logging.makeLogRecord(
 )
 
 
+def test_nobody_fills_the_log_with_requests_that_are_none() -> None:
+    """uvicorn warns of each, before anybody could ask for a key."""
+    code = """
+import logging, sys
+from serving import logs
+logs.configure("info", sys.stderr, "json")
+logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    (line,) = ran.stderr.splitlines()
+    assert json.loads(line)["event"] == "Exception in ASGI application"
+
+
 def test_machines_read_json_with_the_fields() -> None:
     line = json.loads(ForMachines().format(RECORD))
 
