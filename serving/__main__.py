@@ -61,20 +61,19 @@ def _serve(words: argparse.Namespace) -> int:
         try:
             listener = held.enter_context(_listen(chosen.host, chosen.port))
         except OSError as error:
-            return _refuse(_taken(chosen.host, chosen.port, error, "SERVING_PORT"), status=1)
+            return _refuse(_taken(chosen.at(chosen.port), error, "SERVING_PORT"), status=1)
         try:
             # Held, never listened on: every worker binds it for itself; this says early that somebody else has it.
             if chosen.grpc_port:
                 held.enter_context(_bind(chosen.host, chosen.grpc_port, socket.SO_REUSEPORT))
         except OSError as error:
-            return _refuse(_taken(chosen.host, chosen.grpc_port, error, "SERVING_GRPC_PORT"), status=1)
+            return _refuse(_taken(chosen.at(chosen.grpc_port), error, "SERVING_GRPC_PORT"), status=1)
         try:
             hosts = held.enter_context(door.made(Path(held.enter_context(TemporaryDirectory(prefix="slipway-")))))
             counted = Path(held.enter_context(_in_memory()))
         except OSError as error:
             return _refuse(f"cannot make a socket in a temporary folder: {error}; TMPDIR names a place", status=1)
-        address = f"{chosen.host}:{chosen.port}"
-        extra = {"address": address, "grpc_port": chosen.grpc_port, "models": ",".join(chosen.models)}
+        extra = {"address": chosen.at(chosen.port), "grpc_port": chosen.grpc_port, "models": ",".join(chosen.models)}
         log.info("serving", extra={**extra, "workers": chosen.workers, "offline": chosen.offline})
         programs = supervisor.programs(listener, hosts, chosen.workers, counted, offline=chosen.offline)
         if words.jobs and chosen.jobs.database is not None:
@@ -117,8 +116,8 @@ def _refuse(*lines: str, status: int) -> int:
     return status
 
 
-def _taken(host: str, port: int, error: OSError, setting: str) -> str:
-    return f"cannot listen on {host}:{port}: {error.strerror}; {setting} moves it"
+def _taken(address: str, error: OSError, setting: str) -> str:
+    return f"cannot listen on {address}: {error.strerror}; {setting} moves it"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -164,7 +164,7 @@ async def _grpc(
         certificates=certificates,
         lag=lag,
     )
-    started = await server.start(engine, f"{settings.host}:{settings.grpc_port}", options)
+    started = await server.start(engine, settings.at(settings.grpc_port), options)
     try:
         yield
     finally:

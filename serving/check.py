@@ -11,6 +11,7 @@ import sys
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 SECONDS = 4
+ANY = ("0.0.0.0", "::")  # noqa: S104 - where serving listens; this asks it # nosec B104
 
 
 def main() -> int:
@@ -27,7 +28,8 @@ def main() -> int:
 
 
 def _status(path: str) -> int:
-    address, port = "127.0.0.1", int(os.environ.get("SERVING_PORT") or 8000)
+    host, port = os.environ.get("SERVING_HOST") or "127.0.0.1", int(os.environ.get("SERVING_PORT") or 8000)
+    address = "127.0.0.1" if host in ANY else host
     certificate = os.environ.get("SERVING_TLS__CERTIFICATE")
     if not certificate:
         return _asked(HTTPConnection(address, port, timeout=SECONDS), path)

@@ -431,6 +431,10 @@ class Settings(BaseSettings):
                 )
         return self
 
+    def at(self, port: int) -> str:
+        """`host:port`, with brackets around an IPv6 address."""
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
+
 
 def _public_key(text: str) -> bytes:
     try:

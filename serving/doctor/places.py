@@ -24,11 +24,11 @@ def ports(scene: Scene) -> Iterator[Finding]:
             continue
         reason = _refused(chosen.host, port)
         if reason is None:
-            yield fine("ports", f"{name}: {chosen.host}:{port} is free")
+            yield fine("ports", f"{name}: {chosen.at(port)} is free")
         elif _is_serving(chosen.host, chosen.port, scene.patience_seconds):
-            yield fine("ports", f"{name}: {chosen.host}:{port} is taken by serving, which runs")
+            yield fine("ports", f"{name}: {chosen.at(port)} is taken by serving, which runs")
         else:
-            yield trouble("port-taken", f"{name}: cannot listen on {chosen.host}:{port}: {reason}")
+            yield trouble("port-taken", f"{name}: cannot listen on {chosen.at(port)}: {reason}")
 
 
 def _refused(host: str, port: int) -> str | None:

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import psutil
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from serving.store.posted import Board, Posting
 from tests.fakes import a_version
@@ -57,6 +59,18 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("two"), workers=2) as running:
         eventually(lambda: len(children(running, WORKER)) == 2 and children(running, SYNCER))
         yield running
+
+
+def test_an_ipv6_address_is_listened_on_by_both_transports(tmp_path: Path) -> None:
+    port = free_port()
+    anywhere = {"SERVING_HOST": "::", "SERVING_AUTH__ANYONE": "true", "SERVING_GRPC_PORT": str(port)}
+    with serving(tmp_path, workers=1, **anywhere) as running:
+        assert httpx.get(f"http://[::1]:{running.port}/v2/health/ready").status_code == 200
+        with grpc.insecure_channel(f"[::1]:{port}") as channel:
+            check = channel.unary_unary(
+                "/grpc.health.v1.Health/Check", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString
+            )
+            assert check(HealthCheckRequest(), timeout=20).status == HealthCheckResponse.SERVING
 
 
 def children(running: Server, module: str) -> list[psutil.Process]:
