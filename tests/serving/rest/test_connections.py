@@ -1,9 +1,13 @@
 """Clients that take their time, on raw sockets, against the real process: they are ended, and others do not notice."""
 
 import json
+import resource
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
 
 import httpx
 import psutil
@@ -142,3 +146,59 @@ def test_who_calls_by_grpc_and_then_says_nothing_is_ended(running: Server, said:
         rest(silent)  # until its end, or the socket's time-out fails this
 
     assert ask(running) == [6]
+
+
+THOUSANDS = 2000
+KIB_EACH = 25
+"""Of memory, for a connection that is only held: three times what it is."""
+
+
+@pytest.fixture
+def files() -> Iterator[None]:
+    """As many open files as thousands of connections need; serving inherits the limit."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = THOUSANDS + 1000
+    if before[1] != resource.RLIM_INFINITY and before[1] < wanted:
+        pytest.fail(f"a process here may open {before[1]} files: raise the hard limit, `ulimit -Hn {wanted}`")
+    soft = wanted if before[0] == resource.RLIM_INFINITY else max(wanted, before[0])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def took(running: Server) -> float:
+    """Seconds that a prediction takes over a connection that is kept: the middle of a hundred."""
+    with httpx.Client(base_url=running.url) as http:
+        times = []
+        for _ in range(100):
+            began = time.perf_counter()
+            assert http.post("/invocations", json=BODY).json()["predictions"] == [6]
+            times.append(time.perf_counter() - began)
+    return median(times)
+
+
+@pytest.mark.slow  # 15 s: a server of its own, two thousand connections and their end
+def test_thousands_of_idle_connections_cost_little_and_others_do_not_notice(tmp_path: Path, files: None) -> None:
+    """Half have been answered, half never say anything. All are ended when their time is over."""
+    seconds = {"HEAD_SECONDS": "12", "IDLE_SECONDS": "12", "CONNECTIONS": str(THOUSANDS + 10)}
+    request = httpx.Request("POST", "http://x/invocations", json=BODY)
+    whole = HEAD.replace(b"100", str(len(request.content)).encode()) + b"\r\n" + request.content
+    with serving(
+        tmp_path, workers=1, **{f"SERVING_LIMITS__{name}": value for name, value in seconds.items()}
+    ) as running:
+        (worker,) = children(running, WORKER)
+        alone, before = took(running), worker.memory_info().rss
+        with ExitStack() as stack:
+            idle = [stack.enter_context(connected(running)) for _ in range(THOUSANDS)]
+            for each in idle[::2]:
+                each.sendall(whole)
+            assert {each.recv(10_000).split(b" ", 2)[1] for each in idle[::2]} == {b"200"}
+            assert held(running) == THOUSANDS
+            among = took(running)
+            grown, cpu = worker.memory_info().rss - before, sum(worker.cpu_times()[:2])
+
+            assert among < 2 * alone + 0.005
+            assert grown < THOUSANDS * KIB_EACH * 1024
+            eventually(lambda: held(running) == 0, seconds=60, every=0.5)
+        assert sum(worker.cpu_times()[:2]) - cpu < 5  # of twelve seconds and more
+        assert ask(running) == [6]

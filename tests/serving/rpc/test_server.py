@@ -114,7 +114,7 @@ async def test_one_connection_has_a_thousand_calls_at_most(address: str, channel
 async def test_what_is_no_question_is_refused_and_logged_nowhere(
     channel: grpc.aio.Channel, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make = channel.unary_unary if method == "Check" else channel.unary_stream
+    make: Any = channel.unary_unary if method == "Check" else channel.unary_stream
     call: Any = make(f"/grpc.health.v1.Health/{method}")(b"\xff\xff\xff")
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
