@@ -108,9 +108,9 @@ COLUMNS = (
 ABOUT = """One worker, one row a request, the load (h2load) on the same two cores. Capacity: the answers a second of
 {callers} callers who each wait for theirs. Steady: {share} of it. Overload: {times} times it for {seconds:.0f} s,
 evenly over {most} connections, whatever becomes of the requests before; a connection that waits for its answer sends
-its next when it has that, and times count from when a request was sent. `slow`: a pyfunc of 10 ms a row in a host of its
-own. `twin`: an ONNX twin of two columns, which answers in the event loop. Memory: the worker's. Others: any other
-status, or no answer.
+its next when it has that, and times count from when a request was sent. `slow`: a pyfunc of 10 ms a row in a host
+of its own. `twin`: an ONNX twin of two columns, which answers in the event loop. Memory: the worker's. Others: any
+other status, or no answer.
 """
 
 
