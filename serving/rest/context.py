@@ -3,9 +3,11 @@
 Plain ASGI: a response that fails half-way still got its headers.
 """
 
+import itertools
+import os
 import re
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -34,6 +36,9 @@ SAFE = {
 """What every answer tells a browser; https://owasp.org/www-project-secure-headers/"""
 TRACE, SERVED = "trace", "served"
 """Where it stands in its trace, and the version that answers, once that is known."""
+# Unique without asking the system for randomness at each request.
+_PREFIX = os.urandom(8).hex()
+_numbers = itertools.count()
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -62,6 +67,13 @@ def answered_by(request: Request, served: Served) -> None:
 def sane(given: bytes | None) -> str | None:
     """The id that a caller gave its request, if it is one that may go into a log."""
     return given.decode() if given is not None and _SANE.fullmatch(given) else None
+
+
+def named(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    """The request's id, which is in its scope from here on."""
+    name = sane(headers.get(REQUEST_ID.encode())) or f"{_PREFIX}{next(_numbers):x}"
+    scope.setdefault("state", {})["request_id"] = name
+    return name
 
 
 def request_id(scope: MutableMapping[str, Any]) -> str:

@@ -4,11 +4,9 @@ FastAPI's routing and request objects cost as much as a small model's prediction
 the app behind this one, whose middleware does for them what is done here.
 """
 
-import itertools
 import logging
-import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import lru_cache, partial
 
@@ -17,7 +15,6 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import invocations, logs
-from serving.access import needs
 from serving.access.guard import Guard
 from serving.engine import Engine
 from serving.errors import QueueFull, ServingError
@@ -26,7 +23,8 @@ from serving.lineup import Served
 from serving.metrics.declared import GONE, INTERNAL, Route
 from serving.protocol import JSON
 from serving.rest import infer, lines, mlflow, problems, watched
-from serving.rest.context import CODE, REQUEST_ID, SAFE, SERVED, about, sane, tell
+from serving.rest.context import CODE, REQUEST_ID, SAFE, SERVED, about, named, tell
+from serving.rest.gate import Gate, admit
 from serving.rest.prefer import PREFER, prefers_async
 from serving.rest.wire import TIMEOUT, Asked, CallerGone, deadline, timing
 
@@ -36,9 +34,6 @@ _ID = REQUEST_ID.encode()
 _LENGTH = infer.HEADER_LENGTH.encode()
 _LINES = lines.MEDIA_TYPE.encode()
 _SAFE = tuple((name.encode(), value.encode()) for name, value in SAFE.items())
-# Unique without asking the system for randomness at each request.
-_PREFIX = os.urandom(8).hex()
-_numbers = itertools.count()
 
 Names = tuple[tuple[bytes, bytes], ...]
 Content = tuple[bytes, bytes, Names]
@@ -53,7 +48,7 @@ class Front:
     ) -> None:
         """`jobs`: does the app take requests that are answered later? Without a `guard` anybody may ask anything."""
         self._app, self._engine, self._largest_body, self._jobs = app, engine, largest_body, jobs
-        self._guard = guard
+        self._guard, self._other = guard, Gate(app, engine, guard)
         self.watched = False
         """Is there somebody around it, as `watched.py` is, who wants to know what becomes of each request?"""
         self._key_header = engine.key_header.encode()
@@ -79,7 +74,7 @@ class Front:
         if self._jobs and PREFER in headers and route is Route.INVOCATIONS and prefers_async(headers[PREFER]):
             await self._other(self._as_job(scope), receive, send)
             return
-        asked = Asked(scope, receive, headers, _name(scope, headers), self._largest_body, route)
+        asked = Asked(scope, receive, headers, named(scope, headers), self._largest_body, route)
         if self.watched:
             watched.join(asked)
         await self._predict(asked, how, send)
@@ -88,7 +83,7 @@ class Front:
         scope, headers = asked.scope, asked.headers
         try:
             if self._guard is not None:
-                await self._admit(self._guard, scope["path"], headers)
+                await admit(self._guard, scope["path"], headers, self._engine.lineup.names[0])
             await self._answer(asked, how, send)
             return
         except HTTPException as error:
@@ -104,27 +99,6 @@ class Front:
         self._engine.counted(asked.served).ended(asked.route, scope["state"][CODE])
         tell(self._engine.log, scope, problem.status_code, time.perf_counter() - asked.began)
         await problem(scope, asked.receive, send)
-
-    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What the app answers, for whom that is."""
-        if self._guard is not None:
-            began, headers = time.perf_counter(), dict(scope["headers"])
-            try:
-                await self._admit(self._guard, scope["path"], headers)
-            except ServingError as error:
-                _name(scope, headers)
-                problem = problems.answer(scope, error)
-                self._engine.counts.nobody.ended(Route.OTHER_HTTP, error.code)
-                tell(self._engine.log, scope, problem.status_code, time.perf_counter() - began)
-                await problem(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    async def _admit(self, guard: Guard, path: str, headers: Mapping[bytes, bytes]) -> None:
-        """Unauthenticated, Forbidden, RateExceeded, AuthUnreachable."""
-        need = needs.of(path, self._engine.lineup.names[0])
-        if need is not None:
-            guard.admit(guard.known(headers) or await guard.caller(headers), need)
 
     def _way(self, path: str) -> tuple[Route, How] | None:
         if path == "/invocations":
@@ -253,13 +227,6 @@ class Front:
     def _names(self, served: Served | None) -> Names:
         """The headers that name the version."""
         return () if served is None else _named(served.version.name, served.version.number)
-
-
-def _name(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
-    """The request's id, which is in its scope from here on."""
-    name = sane(headers.get(_ID)) or f"{_PREFIX}{next(_numbers):x}"
-    scope.setdefault("state", {})["request_id"] = name
-    return name
 
 
 @lru_cache(64)

@@ -166,6 +166,21 @@ async def test_every_route_lets_in_exactly_whom_it_should_over_http(
     assert wrong == []
 
 
+@pytest.mark.parametrize("end", ["%0A", "%0D", "%00", "%7F"])
+async def test_no_path_is_another_one_by_what_cannot_be_seen_of_it(
+    http: httpx.AsyncClient, askers: list[Asker], end: str
+) -> None:
+    """A pattern that ends with `$` matches before a line's end as well; so its route had another need than its path."""
+    let_in = []
+    for path in REST | UNLISTED:
+        place = path.format(name="iris", version="1", job="7") + end
+        for asker in askers:
+            answer = await http.get(place, headers=asker.headers)
+            if answer.status_code not in (401, 403, 404) or "x-request-id" not in answer.headers:
+                let_in.append((path, asker.name, answer.status_code))
+    assert let_in == []
+
+
 async def test_a_refusal_says_how_to_be_let_in_and_repeats_no_key(http: httpx.AsyncClient, make_key: MakeKey) -> None:
     key = make_key("predict")  # later than the server read its file
 
