@@ -1,5 +1,7 @@
 """Whether a request may be answered: who asks, may they, and not too often. The same for REST and gRPC."""
 
+import asyncio
+import time
 from collections.abc import Mapping
 
 from serving.access.keys import Keys
@@ -7,11 +9,13 @@ from serving.access.needs import Need
 from serving.access.rates import Rates
 from serving.access.scopes import Caller
 from serving.access.tokens import Tokens
-from serving.errors import Forbidden, RateExceeded, Unauthenticated
+from serving.errors import DeadlineExpired, Forbidden, RateExceeded, Unauthenticated
 
 AUTHORIZATION, API_KEY = b"authorization", b"x-api-key"
 """Also names of gRPC's metadata."""
 _BEARER = b"bearer "
+LOOK_SECONDS = 1.0
+"""Who waits for his rate is looked at as often: his key may be revoked meanwhile."""
 
 
 class Guard:
@@ -44,6 +48,21 @@ class Guard:
         allow(caller, need)
         if wait := self._rates.wait(caller.name, caller.rate):
             raise RateExceeded(wait)
+
+    async def admit_more(self, headers: Mapping[bytes, bytes], need: Need, deadline: float | None) -> None:
+        """A further part of a stream that was admitted, counted as a request; over his rate the caller is kept waiting.
+
+        Unauthenticated, where the key was revoked or has expired since; Forbidden; AuthUnreachable; DeadlineExpired,
+        by `time.monotonic`.
+        """
+        while True:
+            try:
+                self.admit(self.known(headers) or await self.caller(headers), need)
+                return
+            except RateExceeded as error:
+                if deadline is not None and time.monotonic() + error.retry_seconds > deadline:
+                    raise DeadlineExpired from None
+                await asyncio.sleep(min(error.retry_seconds, LOOK_SECONDS))
 
 
 def credential(headers: Mapping[bytes, bytes]) -> bytes | None:

@@ -15,7 +15,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import invocations, logs
+from serving.access import needs
 from serving.access.guard import Guard
+from serving.access.needs import Need
 from serving.engine import Engine
 from serving.errors import QueueFull, ServingError
 from serving.inference import served_soon
@@ -25,6 +27,7 @@ from serving.protocol import JSON
 from serving.rest import infer, lines, mlflow, problems, watched
 from serving.rest.context import CODE, REQUEST_ID, SAFE, SERVED, about, named, tell
 from serving.rest.gate import Gate, admit
+from serving.rest.line_rows import LineRows
 from serving.rest.prefer import PREFER, prefers_async
 from serving.rest.wire import TIMEOUT, Asked, CallerGone, deadline, timing
 
@@ -150,7 +153,8 @@ class Front:
             if content_type.partition(b";")[0].strip().lower() == _LINES:
                 asked.route = Route.LINES
                 asked.scope["state"][SERVED], asked.call.about = served, partial(about, asked.scope)
-                return lines.stream(self._engine, served, asked.chunks(), asked.call)
+                rows = LineRows(self._engine, served, asked.call)
+                return lines.stream(rows, asked.chunks(), partial(self._admit_more, asked))
             media_type = invocations.media_type_of(content_type.decode("latin-1"))
         body = await asked.body()
         if asked.call.sample is not None:
@@ -161,6 +165,11 @@ class Front:
             waiting = mlflow.score(self._engine, served, (media_type, body, answer), asked.call)
             answer = await asked.unless_gone(waiting)
         return answer, b"application/json", ()
+
+    async def _admit_more(self, asked: Asked) -> None:
+        if self._guard is not None:
+            need = needs.of(asked.scope["path"], self._engine.lineup.names[0]) or Need()
+            await self._guard.admit_more(asked.headers, need, asked.call.deadline)
 
     async def _infer(self, asked: Asked) -> Content:
         name, _, version = _between(asked.scope["path"]).partition("/versions/")

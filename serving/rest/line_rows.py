@@ -1,4 +1,4 @@
-"""Predict lines of JSON, each a row, together where that changes no answer. Only `lines.py` calls it."""
+"""Predict lines of JSON, each a row, together where that changes no answer. `lines.py` reads and writes them."""
 
 import json
 import logging

@@ -7,14 +7,12 @@ and none waits for company. Nothing is read while an answer waits to be taken, s
 makes anything grow.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
 
-from serving.engine import Call, Engine
-from serving.errors import DeadlineExpired, ServingError, TooLarge
-from serving.lineup import Served
+from serving.errors import AuthUnreachable, DeadlineExpired, Forbidden, ServingError, TooLarge, Unauthenticated
 from serving.rest.line_rows import LineRows
 
 MEDIA_TYPE = "application/x-ndjson"
@@ -28,24 +26,35 @@ class Limits(NamedTuple):
 
 
 DEFAULT = Limits()
+_ENDS = TooLarge, DeadlineExpired, Unauthenticated, Forbidden, AuthUnreachable
+"""What ends a stream with a line that says so."""
+
+
+async def _at_once() -> None:
+    pass
 
 
 async def stream(
-    engine: Engine, served: Served, chunks: AsyncIterator[bytes], call: Call, limits: Limits = DEFAULT
+    rows: LineRows,
+    chunks: AsyncIterator[bytes],
+    admitted: Callable[[], Awaitable[None]] = _at_once,
+    limits: Limits = DEFAULT,
 ) -> AsyncGenerator[bytes, None]:
-    """Pieces of the answer, of whole lines, all by `served`.
+    """Pieces of the answer, of whole lines.
 
-    When the deadline of `call` has passed, or `chunks` raises TooLarge, the last line says so; any other error of
-    `chunks` is raised.
+    Lines that are predicted together wait until they are `admitted`, but for the first, which are as the request is.
+    When that is refused, when the deadline of `rows` has passed, or `chunks` raises TooLarge, the last line says so;
+    any other error of `chunks` is raised.
     """
-    rows = LineRows(engine, served, call)
     number = 0
     try:
         async for lines in _together(chunks, limits):
+            if number:
+                await admitted()
             answers = await rows.answers(lines)
             yield b"".join([_line(each, number + at) for at, each in enumerate(answers, start=1)])
             number += len(lines)
-    except (TooLarge, DeadlineExpired) as error:
+    except _ENDS as error:
         yield _line(error, number + 1)
 
 

@@ -106,6 +106,17 @@ class Exchange:
         headers = credentials(self.context.invocation_metadata() or ())
         self._guard, self._caller = guard, guard.known(headers) or await guard.caller(headers)
 
+    async def recognise_again(self) -> None:
+        """For a further message, or a part of the answer: the key may be revoked since. As `recognise`."""
+        if self._guard is not None:
+            await self.recognise(self._guard)
+
+    async def admit_more(self, need: Need) -> None:
+        """A further message of one question, as `Guard.admit_more`."""
+        if self._guard is not None:
+            headers = credentials(self.context.invocation_metadata() or ())
+            await self._guard.admit_more(headers, need, self.call().deadline)
+
     def admit(self, need: Need) -> None:
         """Forbidden, RateExceeded. Where nobody has to say who they are, everybody is admitted."""
         if self._guard is not None and self._caller is not None:

@@ -76,6 +76,7 @@ class InferenceService(GRPCInferenceServiceServicer):
         self, requests: AsyncIterator[pb.ModelInferRequest], exchange: Exchange
     ) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
         async def one(request: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
+            await exchange.recognise_again()  # whoever is known no more has no stream
             question = exchange.message()
             try:
                 response = await infer(self.engine, request, exchange, question)

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import numpy as np
 
 from serving.access.guard import Guard
+from serving.access.needs import Need
+from serving.access.scopes import Scope
 from serving.engine import Engine
 from serving.errors import InvalidInput, PredictionFailed
 from serving.inference import Outputs, ask
@@ -44,6 +46,7 @@ class PredictionsService(PredictionsServicer):
         if call.sample is not None:  # its parts are asked for, which are not to be read anew
             call.sample.question = None
         for first in range(0, rows.count, size):
+            await exchange.recognise_again()  # a caller may take them slowly
             outputs = await ask(self.engine, served, _part(rows, first, size), wanted, exchange.call(call))
             response = response_of(served, asked.id, outputs, raw=raw)
             yield pb.PredictStreamResponse(infer=response, first_row=first)
@@ -61,6 +64,8 @@ class PredictionsService(PredictionsServicer):
                 call = exchange.call()
                 served = await answerer(self.engine, asked, exchange, call)
                 params, wanted = params_of(asked), [each.name for each in asked.outputs]
+            else:
+                await exchange.admit_more(Need(Scope.PREDICT, asked.model_name))
             rows = read(served, request.infer, params, call)
             count += rows.count
             self.engine.refuse_many(count)

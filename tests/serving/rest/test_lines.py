@@ -12,6 +12,7 @@ from serving.engine import Call, Engine
 from serving.errors import RowsRefused
 from serving.lineup import Lineup, Served
 from serving.protocol import Answer, Column, Rows, Signature, Tensor
+from serving.rest.line_rows import LineRows
 from serving.rest.lines import Limits, stream
 from tests.serving.tensor_models import THREE, Held, TensorModel, put, total
 
@@ -31,7 +32,7 @@ async def arriving(*chunks: bytes) -> AsyncIterator[bytes]:
 async def answered(
     engine: Engine, served: Served, *chunks: bytes, call: Call | None = None, **limits: int
 ) -> list[Any]:
-    parts = stream(engine, served, arriving(*chunks), call or Call(), Limits(**limits))
+    parts = stream(LineRows(engine, served, call or Call()), arriving(*chunks), limits=Limits(**limits))
     return [json.loads(line) async for part in parts for line in part.decode().splitlines()]
 
 
@@ -119,7 +120,7 @@ async def test_no_line_waits_for_the_next(engine: Engine) -> None:
             asked.append(turn)
             yield ROW
 
-    parts = stream(engine, put(engine.lineup), talking(), Call())
+    parts = stream(LineRows(engine, put(engine.lineup), Call()), talking())
 
     assert await anext(parts) == b'{"prediction":6}\n'
     assert asked == ["first"]  # and nothing is read before that answer is taken
@@ -156,7 +157,7 @@ async def test_a_version_is_the_streams_own(engine: Engine) -> None:
         put(engine.lineup, TensorModel(answers=lambda rows: Answer((rows.blocks[0][:, 0],))), 8)
         yield ROW
 
-    parts = [part async for part in stream(engine, served, swapped(), Call())]
+    parts = [part async for part in stream(LineRows(engine, served, Call()), swapped())]
 
     assert parts == [b'{"prediction":6}\n'] * 2
 

@@ -1,0 +1,175 @@
+"""Who has a stream open is looked at for each part of it: keys are revoked and expire meanwhile, and rates bound it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+
+from serving.access import key_file
+from serving.access.guard import Guard
+from serving.access.keys import Keys
+from serving.access.rates import Rates
+from serving.app import More, build
+from serving.engine import Engine
+from serving.lineup import Lineup
+from serving.rest.lines import MEDIA_TYPE
+from serving.rpc.generated import open_inference_pb2 as pb
+from serving.rpc.generated import slipway_pb2 as own
+from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceStub
+from serving.rpc.generated.slipway_pb2_grpc import PredictionsStub
+from serving.rpc.server import Options, start
+from tests.servers import eventually, free_port
+from tests.serving.access.conftest import MakeKey
+from tests.serving.rpc.conftest import a_request
+from tests.serving.tensor_models import put
+
+ROW = b"[1, 2, 3]\n"
+BURST = 3
+
+
+@pytest.fixture
+def key(make_key: MakeKey) -> str:
+    return make_key("predict")
+
+
+@pytest.fixture
+def slow_key(make_key: MakeKey) -> str:
+    return make_key("predict", rate=10)
+
+
+@pytest.fixture
+def guard(key: str, slow_key: str, key_path: Path) -> Guard:
+    return Guard(Keys(key_path), None, Rates(None, BURST))
+
+
+def revoke(guard: Guard, path: Path) -> None:
+    with key_file.changing(path) as records:
+        records.clear()
+    assert guard.keys is not None
+    guard.keys.look()
+
+
+@pytest.fixture
+def engine(lineup: Lineup) -> Iterator[Engine]:
+    put(lineup)
+    made = Engine(lineup)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def url(engine: Engine, guard: Guard) -> AsyncIterator[str]:
+    port = free_port()
+    app = build(engine, more=More(guard=guard))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=port, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+    )
+    running = asyncio.create_task(server.serve())
+    await asyncio.to_thread(eventually, lambda: server.started)
+    yield f"http://127.0.0.1:{port}/invocations"
+    server.should_exit = True
+    await running
+
+
+def headers(key: str) -> dict[str, str]:
+    return {"x-api-key": key, "content-type": MEDIA_TYPE}
+
+
+async def test_lines_end_once_their_key_is_revoked(url: str, guard: Guard, key: str, key_path: Path) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers(key).items())
+    part = b"%x\r\n%s\r\n" % (len(ROW), ROW)
+    writer.write(f"POST /invocations HTTP/1.1\r\nhost: x\r\n{head}transfer-encoding: chunked\r\n\r\n".encode() + part)
+    async with asyncio.timeout(10):
+        await reader.readuntil(b'{"prediction":6}\n')
+        revoke(guard, key_path)
+        writer.write(part)
+        last = await reader.readuntil(b"}\n")
+        end = await reader.readuntil(b"0\r\n\r\n")
+    writer.close()
+
+    said = "the key is not known here, or has expired"
+    assert json.loads(last.splitlines()[-1]) == {"error": said, "code": "unauthenticated", "row": 2}
+    assert b"prediction" not in last + end
+
+
+async def test_lines_that_are_predicted_together_count_as_one_request(url: str, slow_key: str) -> None:
+    """Whoever sends more than his rate is kept waiting, and loses nothing."""
+    began = time.monotonic()
+    async with httpx.AsyncClient(timeout=20) as http:
+        answer = await http.post(url, content=ROW * 256 * (BURST + 4), headers=headers(slow_key))
+
+    assert len(answer.text.splitlines()) == 256 * (BURST + 4)
+    assert "error" not in answer.text
+    assert time.monotonic() - began > 0.35
+
+
+async def test_lines_whose_deadline_comes_before_their_turn_end_at_once(url: str, slow_key: str) -> None:
+    async with httpx.AsyncClient(timeout=20) as http:
+        limited = {**headers(slow_key), "x-request-timeout-ms": "90"}
+        answer = await http.post(url, content=ROW * 256 * 200, headers=limited)
+
+    assert json.loads(answer.text.splitlines()[-1])["code"] == "deadline-expired"
+
+
+@pytest.fixture
+async def channel(engine: Engine, guard: Guard) -> AsyncIterator[grpc.aio.Channel]:
+    where = f"127.0.0.1:{free_port()}"
+    server = await start(engine, where, Options(guard=guard))
+    async with grpc.aio.insecure_channel(where) as made:
+        yield made
+    await server.stop(None)
+
+
+async def test_a_stream_of_messages_ends_once_its_key_is_revoked(
+    channel: grpc.aio.Channel, guard: Guard, key: str, key_path: Path
+) -> None:
+    stub = GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+    call = stub.ModelStreamInfer(metadata=(("x-api-key", key),), timeout=20)
+    await call.write(a_request())
+    first = await call.read()
+    assert isinstance(first, pb.ModelStreamInferResponse)
+    assert first.error_message == ""
+
+    revoke(guard, key_path)
+    await call.write(a_request())
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call.read()
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_an_answer_in_parts_ends_once_its_key_is_revoked(
+    channel: grpc.aio.Channel, guard: Guard, key: str, key_path: Path
+) -> None:
+    stub = PredictionsStub(channel)  # type: ignore[no-untyped-call]  # generated
+    rows = np.ones((20_000, 3))
+    call = stub.PredictStream(
+        own.PredictStreamRequest(infer=a_request(rows), rows_per_chunk=1), metadata=(("x-api-key", key),), timeout=20
+    )
+    first = await anext(aiter(call))
+    assert first.first_row == 0
+
+    revoke(guard, key_path)
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        _ = [each async for each in call]
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_each_message_of_a_collection_counts(channel: grpc.aio.Channel, slow_key: str) -> None:
+    stub = PredictionsStub(channel)  # type: ignore[no-untyped-call]  # generated
+    parts = [own.PredictCollectRequest(infer=a_request())] * (BURST + 4)
+    began = time.monotonic()
+
+    answer = await stub.PredictCollect(iter(parts), metadata=(("x-api-key", slow_key),), timeout=20)
+
+    assert answer.rows == 2 * len(parts)
+    assert time.monotonic() - began > 0.35
