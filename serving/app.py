@@ -87,8 +87,8 @@ def create(
         fresh.start()
         writer.start()
         tasks = [asyncio.create_task(reporter.run()), asyncio.create_task(settle(lineup))]
-        if guard is not None and guard.keys is not None:
-            tasks.append(asyncio.create_task(guard.keys.follow()))
+        if guard is not None:
+            tasks.append(asyncio.create_task(guard.follow()))
         try:
             async with _grpc(engine, settings, guard, certificates, lag):
                 yield

@@ -23,6 +23,10 @@ class Guard:
         self.keys = keys
         self._tokens, self._rates = tokens, rates
 
+    async def follow(self) -> None:
+        """What is known of callers changes: until cancelled."""
+        await asyncio.gather(*(each.follow() for each in (self.keys, self._tokens) if each is not None))
+
     def known(self, headers: Mapping[bytes, bytes]) -> Caller | None:
         """Who asks, where that needs no waiting; None: ask `caller`."""
         given = credential(headers)
@@ -46,7 +50,7 @@ class Guard:
     def admit(self, caller: Caller, need: Need) -> None:
         """May this caller do that, now? Forbidden; RateExceeded. What is admitted is counted."""
         allow(caller, need)
-        if wait := self._rates.wait(caller.name, caller.rate):
+        if wait := self._rates.wait(caller.bucket or caller.name, caller.rate):
             raise RateExceeded(wait)
 
     async def admit_more(self, headers: Mapping[bytes, bytes], need: Need, deadline: float | None) -> None:
@@ -77,5 +81,7 @@ def allow(caller: Caller, need: Need) -> None:
     if need.scope is None:
         if need.model and not caller.knows(need.model):
             raise Forbidden("for that model")
+        if caller.reads_metrics_only:
+            raise Forbidden("for anything but /metrics")
     elif not caller.may(need.scope, need.model):
         raise Forbidden(f"for the scope '{need.scope}'" + (" on that model" if need.model else ""))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -24,9 +25,9 @@ FETCH_SECONDS = 5
 @dataclass(frozen=True)
 class Patience:
     fresh_seconds: float = 300
-    """Keys that are older are read again; a key that its issuer took away counts as long."""
+    """After so long they are read again; a key that its issuer took away counts as long."""
     pause_seconds: float = 5
-    """Between two readings: whoever invents key ids must not make us flood the issuer."""
+    """From the end of one reading to the next one: whoever invents key ids must not make us flood the issuer."""
 
 
 class IssuerKeys:
@@ -35,26 +36,56 @@ class IssuerKeys:
         self._place, self._patience = place, patience
         self._keys: Mapping[str | None, jwt.PyJWK] = {}
         self._read_at = self._tried_at = -math.inf
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
+        """The one that is under way, or the last one: all who wait share it."""
+
+    async def follow(self) -> None:
+        """Until cancelled. So nobody who asks has to wait for keys that are only old."""
+        while True:
+            await self._read_anew()
+            await asyncio.sleep(self._patience.fresh_seconds)
 
     async def key(self, name: str | None) -> jwt.PyJWK | None:
         """The one that is called so; without a name, the only one. None: the issuer has none such. AuthUnreachable."""
-        if name not in self._keys or time.monotonic() - self._read_at > self._patience.fresh_seconds:
-            async with self._reading:
-                if time.monotonic() - self._tried_at > self._patience.pause_seconds:
-                    await self._read()
+        if name not in self._keys:
+            await self._read_anew()
+        elif time.monotonic() - self._read_at > self._patience.fresh_seconds:
+            self._begin()  # the issuer may hang, and this key is known
         if not self._keys:
             raise AuthUnreachable
         return self._keys.get(name)
 
+    async def _read_anew(self) -> None:
+        """Unless that was tried just now; no longer than a reading should take."""
+        if (reading := self._begin()) is not None:
+            await asyncio.wait({reading}, timeout=FETCH_SECONDS)
+
+    def _begin(self) -> asyncio.Task[None] | None:
+        if self._reading is not None and not self._reading.done():
+            return self._reading
+        if time.monotonic() - self._tried_at <= self._patience.pause_seconds:
+            return None
+        self._reading = asyncio.create_task(self._read())
+        return self._reading
+
     async def _read(self) -> None:
-        self._tried_at = time.monotonic()
         try:
             found = await asyncio.to_thread(_fetched, self._place)
-        except (OSError, ValueError, jwt.PyJWTError) as error:
-            log.error("the issuer's keys are not to be read", extra={"reason": f"{type(error).__name__}: {error}"})
-            return
-        self._keys, self._read_at = found, time.monotonic()
+        except Exception as error:  # noqa: BLE001 - a background task; the keys of before count
+            said = "the issuer's keys are not to be read; SERVING_AUTH__JWKS says where they are"
+            log.error(said, extra={"place": _told(self._place), "reason": f"{type(error).__name__}: {error}"})
+        else:
+            self._keys, self._read_at = found, time.monotonic()
+        finally:
+            self._tried_at = time.monotonic()
+
+
+def _told(place: str) -> str:
+    """Without what may be secret in an address."""
+    if "://" not in place:
+        return place
+    parts = urlsplit(place)
+    return f"{parts.scheme}://{parts.hostname}{parts.path}"
 
 
 def _fetched(place: str) -> Mapping[str | None, jwt.PyJWK]:

@@ -31,12 +31,14 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who was recognised. `name` is for logs and limits, and no secret."""
+    """Who was recognised. `name` is for logs, and no secret."""
 
     name: str
     grants: frozenset[Grant]
     rate: float | None = None
     """Requests a second; None: as the server has it."""
+    bucket: str = ""
+    """What its rate is counted under; empty: its name."""
 
     def may(self, scope: Scope, model: str = "") -> bool:
         """About `model`; without one, about the server."""
@@ -48,6 +50,10 @@ class Caller:
     def knows(self, model: str) -> bool:
         """Has it to do with `model` at all?"""
         return any(each.model in ("", model) and each.scope is not Scope.METRICS for each in self.grants)
+
+    @property
+    def reads_metrics_only(self) -> bool:
+        return bool(self.grants) and all(each.scope is Scope.METRICS for each in self.grants)
 
 
 def grant(text: str) -> Grant:

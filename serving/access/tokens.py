@@ -20,6 +20,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 LEEWAY_SECONDS = 30
 REMEMBERED = 10_000
 LONGEST = 16_384
+SHOWN = 64
+"""Characters of a subject, in logs."""
 _REQUIRED = ["exp", "iss", "aud", "sub"]
 
 
@@ -37,6 +39,10 @@ class Tokens:
     def remembered(self, token: bytes) -> Caller | None:
         found = self._checked.get(sha256(token).digest())
         return found[1] if found is not None and found[0] > time.time() else None
+
+    async def follow(self) -> None:
+        """The issuer's keys, until cancelled."""
+        await self._keys.follow()
 
     async def caller(self, token: bytes) -> Caller:
         """Unauthenticated; AuthUnreachable where the issuer's keys cannot be had."""
@@ -64,14 +70,17 @@ class Tokens:
                 leeway=LEEWAY_SECONDS,
                 options={"require": _REQUIRED},
             )
+            until = float(claims["exp"]) + LEEWAY_SECONDS  # PyJWT takes it as text, too
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("the token has expired") from None
         except (jwt.InvalidAudienceError, jwt.InvalidIssuerError):
             raise Unauthenticated("the token is not from this server's issuer, or not for this server") from None
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
             raise Unauthenticated("the token is not valid") from None
-        caller = Caller(f"token {claims['sub'][:64]!a}", _granted(claims))
-        self._remember(sha256(token).digest(), claims["exp"] + LEEWAY_SECONDS, caller)
+        subject: str = claims["sub"]
+        whole = sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
+        caller = Caller(f"token {subject[:SHOWN]!a}", _granted(claims), bucket=f"token {whole}")
+        self._remember(sha256(token).digest(), until, caller)
         return caller
 
     def _remember(self, digest: bytes, until: float, caller: Caller) -> None:

@@ -1,5 +1,7 @@
+import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from serving.access.issuer import IssuerKeys, Patience
 from serving.errors import AuthUnreachable
+from tests.servers import eventually
 from tests.serving.access.conftest import Issuer
 
 
@@ -18,6 +21,8 @@ class Published(ThreadingHTTPServer):
 
     def __init__(self, path: Path) -> None:
         self.path, self.asked, self.down = path, 0, False
+        self.answers = threading.Event()
+        self.answers.set()
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -30,6 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked += 1
+        self.server.answers.wait(20)
         body = self.server.path.read_bytes()
         self.send_response(503 if self.server.down else 200)
         self.send_header("content-length", str(len(body)))
@@ -46,6 +52,7 @@ def published(issuer: Issuer) -> Iterator[Published]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
+        server.answers.set()
         server.shutdown()
         thread.join()
 
@@ -78,6 +85,63 @@ async def test_an_issuer_that_is_down_takes_no_known_key_away(published: Publish
     assert await keys.key("one") is not None
     with pytest.raises(AuthUnreachable):
         await IssuerKeys(published.url).key("one")
+
+
+async def test_an_issuer_that_hangs_holds_up_no_known_key_and_all_others_once(published: Published) -> None:
+    keys = IssuerKeys(published.url, Patience(0, 0))
+    assert await keys.key("one") is not None
+    published.answers.clear()
+    asked = published.asked
+
+    began = time.monotonic()
+    others = [asyncio.create_task(keys.key(f"invented {number}")) for number in range(5)]
+    for _ in range(5):
+        assert await keys.key("one") is not None
+    assert time.monotonic() - began < 1, "who is known waits for nobody"
+    await asyncio.to_thread(eventually, lambda: published.asked == asked + 1)
+    published.answers.set()
+
+    assert await asyncio.wait_for(asyncio.gather(*others), 5) == [None] * 5
+    assert published.asked == asked + 1, "they shared one reading"
+
+
+async def test_the_pause_begins_when_a_reading_has_ended(published: Published) -> None:
+    """Or one that takes as long as the pause would be followed by the next one at once."""
+    keys = IssuerKeys(published.url, Patience(fresh_seconds=300, pause_seconds=0.5))
+    published.down = True
+    published.answers.clear()
+    first = asyncio.create_task(keys.key("one"))
+    await asyncio.to_thread(eventually, lambda: published.asked == 1)
+    began = time.monotonic()
+    await asyncio.to_thread(eventually, lambda: time.monotonic() - began > 0.6)
+    published.answers.set()
+    with pytest.raises(AuthUnreachable):
+        await first
+
+    with pytest.raises(AuthUnreachable):
+        await keys.key("one")
+    assert published.asked == 1
+
+
+async def test_keys_are_kept_fresh_without_being_asked_for(published: Published, issuer: Issuer) -> None:
+    keys = IssuerKeys(published.url, Patience(fresh_seconds=0.02, pause_seconds=0))
+    following = asyncio.create_task(keys.follow())
+
+    await asyncio.to_thread(eventually, lambda: published.asked >= 3)
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+
+
+async def test_the_log_says_where_the_keys_should_be_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    keys = IssuerKeys("http://me:secret@127.0.0.1:9/jwks.json?token=secret")
+    with pytest.raises(AuthUnreachable):
+        await keys.key("one")
+
+    (record,) = caplog.records
+    assert "SERVING_AUTH__JWKS" in record.getMessage()
+    assert record.__dict__["place"] == "http://127.0.0.1/jwks.json"
+    assert "secret" not in str(record.__dict__)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"keys": 3}', '{"keys": [{"kty": "nonsense"}]}'])

@@ -94,7 +94,7 @@ class Asker:
         if self.scopes is None:
             return False
         if need == KNOWN:
-            return True
+            return {each.partition(":")[0] for each in self.scopes} != {METRICS}
         here = {scope for scope, _, model in (each.partition(":") for each in self.scopes) if model in ("", "iris")}
         if need == OF_MODEL:
             return bool(here - {METRICS})

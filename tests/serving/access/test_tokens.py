@@ -50,14 +50,49 @@ async def test_a_token_gives_the_scopes_it_names_and_no_others(
         {"sub": None},
         {"sub": 7},
         {"nbf": time.time() + 3600},
+        {"exp": 10**400},
+        {"nbf": float("inf")},
     ],
-    ids=["expired", "never expires", "issuer", "no issuer", "audience", "no audience", "nobody", "a number", "not yet"],
+    ids=[
+        "expired",
+        "never expires",
+        "issuer",
+        "no issuer",
+        "audience",
+        "no audience",
+        "nobody",
+        "a number",
+        "not yet",
+        "endless",
+        "never",
+    ],
 )
 async def test_a_token_that_is_not_for_us_now_is_refused(
     tokens: Tokens, issuer: Issuer, claims: dict[str, Any]
 ) -> None:
     with pytest.raises(Unauthenticated):
         await tokens.caller(issuer.token(**claims).encode())
+
+
+async def test_an_end_that_is_written_as_text_is_read(tokens: Tokens, issuer: Issuer) -> None:
+    token = issuer.token(exp=str(int(time.time()) + 60)).encode()
+
+    assert await tokens.caller(token) == tokens.remembered(token)
+
+
+async def test_a_head_that_is_nested_too_deeply_is_refused(tokens: Tokens) -> None:
+    head = urlsafe_b64encode(b"[" * 9000).rstrip(b"=")
+
+    with pytest.raises(Unauthenticated):
+        await tokens.caller(head + b".e30.AAAA")
+
+
+async def test_subjects_that_begin_alike_are_not_the_same(tokens: Tokens, issuer: Issuer) -> None:
+    one, two, again = [await tokens.caller(issuer.token(sub="x" * 64 + end).encode()) for end in ("a", "b", "a")]
+
+    assert one.name == two.name, "no more than that is shown"
+    assert one.bucket != two.bucket
+    assert one.bucket == again.bucket
 
 
 def _public(issuer: Issuer) -> bytes:
