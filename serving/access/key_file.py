@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Annotated
 
 import msgspec
 
@@ -20,7 +21,7 @@ from serving.access.scopes import grants
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     name: str
-    digest: str
+    digest: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     scopes: tuple[str, ...]
     created: datetime
     expires: datetime | None = None
@@ -37,6 +38,8 @@ def read(path: Path) -> tuple[Record, ...]:
     """KeysUnreadable, also where a scope is none: whoever misspelt one must hear of it."""
     try:
         text = path.read_bytes()
+    except FileNotFoundError as error:
+        raise KeysUnreadable(f"there is no file {path}; `python -m serving keys create` makes it") from error
     except OSError as error:
         raise KeysUnreadable(f"{path}: {error.strerror}") from error
     try:
@@ -44,7 +47,8 @@ def read(path: Path) -> tuple[Record, ...]:
         for each in found:
             grants(each.scopes)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise KeysUnreadable(f"{path}: no file of keys: {error}") from error
+        cure = "put back a copy of what `python -m serving keys` wrote, or move it away and make keys anew"
+        raise KeysUnreadable(f"{path} is no file of keys ({error}): {cure}") from error
     if any(each.expires is not None and each.expires.tzinfo is None for each in found):
         raise KeysUnreadable(f"{path}: an expiry without its time zone")
     return found
@@ -53,7 +57,10 @@ def read(path: Path) -> tuple[Record, ...]:
 @contextmanager
 def changing(path: Path) -> Iterator[dict[str, Record]]:
     """Records by id, written back after the block; one who changes the file waits for the other. KeysUnreadable."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = path.resolve()  # through links: the file is replaced, and not a link to it
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o755)  # as the file: servers in containers are other users
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         records = {each.id: each for each in (read(path) if path.exists() else ())}

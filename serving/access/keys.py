@@ -23,7 +23,7 @@ NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    digest: str
+    digest: bytes
     expires: float
     """Seconds since 1970."""
     caller: Caller
@@ -40,7 +40,11 @@ class Keys:
         """None: there is no such key, or none any more."""
         name = secret.id_of(key)
         found = self._known.get(name) if name is not None else None
-        if found is None or not hmac.compare_digest(secret.digest(key), found.digest) or found.expires <= time.time():
+        if (
+            found is None
+            or not hmac.compare_digest(secret.digest(key).encode(), found.digest)
+            or found.expires <= time.time()
+        ):
             return None
         return found.caller
 
@@ -48,7 +52,10 @@ class Keys:
         """Until cancelled."""
         while True:
             await asyncio.sleep(self._look_seconds)
-            await asyncio.to_thread(self.look)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception:  # or no key could be revoked any more, and nobody would hear of it
+                log.exception("looking at the keys stumbled")
 
     def look(self) -> None:
         """Read the file if it has changed. One that cannot be read changes nothing, and is told of once."""
@@ -67,7 +74,7 @@ class Keys:
 def known(records: Iterable[Record]) -> Mapping[str, Known]:
     return {
         each.id: Known(
-            each.digest,
+            each.digest.encode(),
             NEVER if each.expires is None else each.expires.timestamp(),
             Caller(f"key {each.id}", grants(each.scopes), each.rate),
         )

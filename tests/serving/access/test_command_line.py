@@ -88,7 +88,7 @@ def test_the_file_is_the_one_that_serving_reads(tmp_path: Path) -> None:
         (("create", "--name", "a", "--rate", "0"), "not a number of requests a second"),
         (("revoke", "abc"), "there is no key abc in .slipway/access/keys.json"),
         (("rotate", "abc"), "`python -m serving keys list` shows them"),
-        (("list",), "No such file"),
+        (("list",), "`python -m serving keys create` makes it"),
         (("--file", "/dev/null/keys.json", "create", "--name", "a"), "/dev/null"),
     ],
 )

@@ -1,3 +1,4 @@
+import os
 import stat
 import threading
 from datetime import UTC, datetime
@@ -71,12 +72,15 @@ def test_a_change_that_fails_changes_nothing_and_leaves_nothing(key_path: Path) 
         "",
         "{}",
         "[{}]",
-        '[{"id":"a","name":"b","digest":"c","scopes":["root"],"created":"2026-01-01T00:00:00Z"}]',
-        '[{"id":"a","name":"b","digest":"c","scopes":[],"created":"2026-01-01T00:00:00Z","expires":"2027-01-01T00:00:00"}]',
-        '[{"id":"a","name":"b","digest":"c","scopes":[],"created":"2026-01-01T00:00:00Z","more":1}]',
+        '[{"id":"a","name":"b","digest":"@","scopes":["root"],"created":"2026-01-01T00:00:00Z"}]',
+        '[{"id":"a","name":"b","digest":"@","scopes":[],"created":"2026-01-01T00:00:00Z","expires":"2027-01-01T00:00:00"}]',
+        '[{"id":"a","name":"b","digest":"@","scopes":[],"created":"2026-01-01T00:00:00Z","more":1}]',
+        '[{"id":"a","name":"b","digest":"\u00fc@","scopes":[],"created":"2026-01-01T00:00:00Z"}]',
+        '[{"id":"a","name":"b","digest":"c","scopes":[],"created":"2026-01-01T00:00:00Z"}]',
     ],
 )
 def test_what_is_no_file_of_keys_is_named_and_left_alone(key_path: Path, content: str) -> None:
+    content = content.replace("@", "0" * 64)
     key_path.write_text(content)
 
     with pytest.raises(KeysUnreadable, match=r"keys\.json"), key_file.changing(key_path):
@@ -86,5 +90,29 @@ def test_what_is_no_file_of_keys_is_named_and_left_alone(key_path: Path, content
 
 
 def test_a_file_that_is_not_there_is_named(key_path: Path) -> None:
-    with pytest.raises(KeysUnreadable, match="No such file"):
+    with pytest.raises(KeysUnreadable, match=r"there is no file .*keys create` makes it"):
         key_file.read(key_path)
+
+
+def test_a_file_behind_a_link_is_changed_and_the_link_stays(key_path: Path) -> None:
+    behind = key_path.with_name("elsewhere") / "real.json"
+    behind.parent.mkdir()
+    behind.write_text("[]")
+    key_path.symlink_to(behind)
+
+    with key_file.changing(key_path) as records:
+        records["a"] = a_record(id="a")
+
+    assert key_path.is_symlink()
+    assert [each.id for each in key_file.read(behind)] == ["a"]
+
+
+def test_a_folder_that_is_made_can_be_entered_by_servers_of_other_users(key_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with key_file.changing(key_path.parent / "access" / "keys.json"):
+            pass
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((key_path.parent / "access").stat().st_mode) == 0o755

@@ -59,6 +59,33 @@ async def test_the_file_is_looked_at_without_being_asked(key_path: Path, make_ke
         await following
 
 
+async def test_a_look_that_fails_is_told_of_and_is_not_the_last_one(
+    key_path: Path, make_key: MakeKey, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stumbling(Keys):
+        """On a machine that had no thread left, once."""
+
+        stumbled = False
+
+        def look(self) -> None:
+            if not self.stumbled:
+                self.stumbled = True
+                raise RuntimeError("can't start new thread")
+            super().look()
+
+    make_key("predict")
+    keys = Stumbling(key_path, look_seconds=0.01)
+    following = asyncio.create_task(keys.follow())
+
+    key = make_key("jobs").encode()
+
+    await asyncio.to_thread(eventually, lambda: keys.caller(key) is not None)
+    assert "looking at the keys stumbled" in [each.getMessage() for each in caplog.records]
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+
+
 def test_a_file_that_was_spoilt_or_lost_changes_nothing_and_is_told_of_once(
     key_path: Path, make_key: MakeKey, caplog: pytest.LogCaptureFixture
 ) -> None:
