@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from dotenv import load_dotenv
 
 from serving import lifeline, logs, settings
-from serving.settings import Settings
+from serving.access.key_file import KeysUnreadable
+from serving.settings import Settings, SettingsInvalid
 from serving.tls.certificates import CertificateInvalid
 from serving.tls.latest import Latest, context_of
 
@@ -34,7 +35,11 @@ STRICT = ("strict-transport-security", "max-age=31536000")
 def main() -> int:
     words = _words()
     load_dotenv(".env")
-    chosen = settings.read()
+    try:
+        chosen = settings.read()
+    except SettingsInvalid as error:  # they were good when serving was started; a file that they name may be gone
+        logs.configure("info", sys.stderr)
+        return _cannot_start("the settings are wrong", error)
     logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
     lifeline.end_with_parent(sys.argv)
 
@@ -44,9 +49,11 @@ def main() -> int:
     try:
         certificates = Latest(chosen.tls) if chosen.tls.certificate else None
     except CertificateInvalid as error:  # they were good when serving was started
-        log.error("no certificate to start with", extra={"reason": str(error)})
-        return 1
-    server = _server(chosen, words, certificates)
+        return _cannot_start("no certificate to start with", error)
+    try:
+        server = _server(chosen, words, certificates)
+    except KeysUnreadable as error:
+        return _cannot_start("no keys to start with", error)
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         server.should_exit = True
@@ -59,6 +66,11 @@ def main() -> int:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(chosen.limits.body_seconds * 1000))
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _cannot_start(event: str, error: Exception) -> int:
+    log.error(event, extra={"reason": str(error)})
+    return 1
 
 
 def _server(chosen: Settings, words: argparse.Namespace, certificates: Latest | None) -> "Server":
