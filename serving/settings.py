@@ -7,6 +7,7 @@ import base64
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -21,7 +22,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from serving.loopback import is_loopback
 
 Runtime = Literal["auto", "onnx", "native", "pyfunc"]
 TrustMode = Literal["signed", "digest", "off"]
@@ -130,20 +133,23 @@ class Auth(BaseModel, frozen=True, extra="forbid"):
     @field_validator("keys")
     @classmethod
     def _readable(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.is_file():
+        if path is not None and not _is_file(path):
             raise ValueError(f"there is no file {path}; `python -m serving keys create` makes it")
         return path
 
     @field_validator("jwks")
     @classmethod
     def _protected(cls, place: str | None) -> str | None:
-        if place is None or place.startswith("https://") or re.match(r"http://(127\.|localhost[:/]|\[::1])", place):
+        if place is None or "://" not in place:
+            if place is not None and not _is_file(Path(place)):
+                raise ValueError(
+                    f"there is no file {place}; it is to hold the issuer's public keys, or use https://..."
+                )
             return place
-        if "://" in place:
-            raise ValueError("must be https://..., or a file: who can change the keys can make tokens")
-        if not Path(place).is_file():
-            raise ValueError(f"there is no file {place}")
-        return place
+        parts = urlsplit(place)  # by its host, which is not what an address begins with
+        if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+            return place
+        raise ValueError("must be https://..., or a file: who can change the keys can make tokens")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -436,6 +442,14 @@ class Settings(BaseSettings):
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
 
+def _is_file(path: Path) -> bool:
+    """ValueError where this user may not look."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; the user that serving runs as must be able to read it") from error
+
+
 def _public_key(text: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
@@ -465,13 +479,24 @@ def read(models: tuple[str, ...] = ()) -> Settings:
     """
     try:
         return Settings(models=models) if models else Settings()
+    except SettingsError as error:  # the name of a group, which is read as JSON
+        wrong = [_group(name) for name in _groups() if f'"{name}"' in str(error)]
+        raise SettingsInvalid(wrong or [str(error)]) from error
     except ValidationError as error:
         raise SettingsInvalid(
             [_line(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()]
         ) from error
 
 
+def _group(name: str) -> str:
+    return (
+        f"{_env_name(name)}: stands for many settings and is none; set {_env_name(name)}__..., as .env.example has them"
+    )
+
+
 def _line(where: tuple[int | str, ...], message: str, kind: str) -> str:
+    if kind == "model_type" and len(where) == 1:
+        return _group(str(where[0]))
     reason = "not set" if kind == "missing" else message.removeprefix("Value error, ")
     whole = not where or where in {(name,) for name in _groups()}  # a rule about several names, which says which
     return reason if whole else f"{_env_name(*map(str, where))}: {reason}"

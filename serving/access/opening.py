@@ -1,6 +1,5 @@
 """The guard that the settings ask for, and what is wrong with them."""
 
-from ipaddress import ip_address
 from pathlib import Path
 
 from serving.access import key_file
@@ -10,6 +9,7 @@ from serving.access.key_file import KeysUnreadable
 from serving.access.keys import Keys
 from serving.access.rates import Rates
 from serving.access.tokens import Expected, Tokens
+from serving.loopback import is_loopback
 from serving.settings import Auth, Limits
 
 
@@ -39,11 +39,3 @@ def lacking(auth: Auth, host: str) -> list[str]:
     except KeysUnreadable as error:
         return [f"SERVING_AUTH__KEYS: {error}"]
     return []
-
-
-def is_loopback(host: str) -> bool:
-    """Does nobody but this machine reach it?"""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from serving.access import key_file
 from serving.access.key_file import KeysUnreadable, Record
-from serving.access.opening import is_loopback
 from serving.doctor.finding import Finding, Scene, fine, trouble
+from serving.loopback import is_loopback
 from serving.settings import Tls
 from serving.tls import certificates
 from serving.tls.certificates import CertificateInvalid

@@ -271,11 +271,54 @@ def test_half_of_what_tokens_need_is_refused_with_the_other_half_named(environme
     assert "SERVING_AUTH__AUDIENCE, SERVING_AUTH__JWKS" in line
 
 
-@pytest.mark.parametrize("place", ["http://issuer.example/jwks.json", "ftp://issuer.example", "/not/there.json"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://issuer.example/jwks.json",
+        "ftp://issuer.example",
+        "/not/there.json",
+        "http://127.evil.example/jwks.json",
+        "http://localhost:pw@evil.example/jwks.json",
+        "http://127.0.0.1@evil.example/",
+        "http://localhost.evil.example/",
+    ],
+)
 def test_keys_that_anybody_may_have_changed_are_refused(environment: pytest.MonkeyPatch, place: str) -> None:
     environment.setenv("SERVING_AUTH__JWKS", place)
 
     assert [line.partition(":")[0] for line in refused()] == ["SERVING_AUTH__JWKS"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["https://issuer.example/jwks.json", "http://127.0.0.1:9000/j", "http://localhost/j", "http://[::1]:9000/j"],
+)
+def test_keys_that_nobody_between_can_change_are_taken(environment: pytest.MonkeyPatch, place: str) -> None:
+    environment.setenv("SERVING_AUTH__JWKS", place)
+    environment.setenv("SERVING_AUTH__ISSUER", "https://issuer.example")
+    environment.setenv("SERVING_AUTH__AUDIENCE", "slipway")
+
+    assert settings.read().auth.jwks == place
+
+
+@pytest.mark.parametrize("name", ["SERVING_AUTH__KEYS", "SERVING_AUTH__JWKS"])
+def test_a_file_that_may_not_be_looked_at_is_a_line(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.setenv(name, "x" * 300)  # what every user, root too, is refused
+
+    (line,) = refused()
+
+    assert line.startswith(f"{name}: xxx")
+    assert "must be able to read it" in line
+
+
+@pytest.mark.parametrize("value", ["abc", "5", '"text"'])
+def test_the_name_of_a_group_is_a_line_that_says_what_to_set(environment: pytest.MonkeyPatch, value: str) -> None:
+    environment.setenv("SERVING_LIMITS", value)
+
+    (line,) = refused()
+
+    assert line.startswith("SERVING_LIMITS: ")
+    assert "SERVING_LIMITS__..." in line
 
 
 def test_a_file_of_keys_that_is_not_there_is_named_with_the_command_that_makes_it(
