@@ -25,9 +25,11 @@ def main() -> None:
         here = settings.load(Path.cwd())
         folder = here.root / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)  # whatever the umask: containers are other users, and what is in it opens nothing
         if not (folder / TOKEN).is_file():
             # Prometheus's container is another user; whoever reads it can read /metrics, and nothing else.
             (folder / TOKEN).write_text(made(here, folder / KEYS, "Prometheus", "metrics") + "\n")
+        (folder / TOKEN).chmod(0o644)
         if not here.env.get(NAME):
             fill_in(here, made(here, folder / KEYS, "whoever made .env", "admin"))
     except (StackError, OSError) as failure:

@@ -1,6 +1,7 @@
 """The step before containers that makes the first API keys."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -36,6 +37,18 @@ def test_the_first_run_makes_a_key_for_its_user_and_one_for_prometheus(project: 
     records = {each["name"]: each["scopes"] for each in json.loads((access / "keys.json").read_text())}
     assert records == {"Prometheus": ["metrics"], "whoever made .env": ["admin"]}
     assert (access / "scrape-token").read_text().startswith("slipway_")
+
+
+def test_containers_can_read_them_whatever_the_umask(project: Project) -> None:
+    before = os.umask(0o077)
+    try:
+        assert project.run("infra.local.api_key").returncode == 0
+    finally:
+        os.umask(before)
+
+    access = project.folder / ".slipway/access"
+    modes = [stat.S_IMODE(each.stat().st_mode) for each in (access, access / "keys.json", access / "scrape-token")]
+    assert modes == [0o755, 0o644, 0o644]
 
 
 def test_a_later_run_changes_nothing(project: Project) -> None:
