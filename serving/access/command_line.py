@@ -11,6 +11,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from serving.access import key_file, secret
 from serving.access.key_file import KeysUnreadable, Record
@@ -124,7 +125,8 @@ def _show(records: tuple[Record, ...], now: datetime) -> None:
     for each in sorted(records, key=lambda record: record.created):
         rate = "" if each.rate is None else f"{each.rate:g}/s"
         created = f"{each.created.astimezone():{_TIME}}"
-        table.add_row(each.id, each.name, ", ".join(each.scopes), rate, created, _expiry(each, now))
+        named = Text(each.id), Text(each.name), Text(", ".join(each.scopes))  # what is in brackets is no markup
+        table.add_row(*named, rate, created, _expiry(each, now))
     Console().print(table)
 
 

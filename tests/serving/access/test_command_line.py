@@ -66,6 +66,16 @@ def test_a_key_is_made_listed_rotated_and_revoked(tmp_path: Path) -> None:
     assert Keys(path).caller(new.encode()) is None
 
 
+def test_a_name_is_listed_as_it_was_given(tmp_path: Path) -> None:
+    keys(tmp_path, "create", "--name", "the [web] shop [/x]", "--scopes", "predict:[bold]iris")
+
+    listed = keys(tmp_path, "list")
+
+    assert listed.returncode == 0, listed.stderr
+    assert "the [web] shop [/x]" in listed.stdout
+    assert "predict:[bold]iris" in listed.stdout
+
+
 def test_the_file_is_the_one_that_serving_reads(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SERVING_AUTH__KEYS=from-env-file.json\n")
 
