@@ -16,6 +16,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.access.scopes import Caller
 from serving.engine import Engine
 from serving.lineup import Served
 from serving.metrics.answers import Counts
@@ -34,8 +35,8 @@ SAFE = {
     "referrer-policy": "no-referrer",
 }
 """What every answer tells a browser; https://owasp.org/www-project-secure-headers/"""
-TRACE, SERVED = "trace", "served"
-"""Where it stands in its trace, and the version that answers, once that is known."""
+TRACE, SERVED, CALLER = "trace", "served", "caller"
+"""Where it stands in its trace; the version that answers and who asks, once they are known."""
 # Unique without asking the system for randomness at each request.
 _PREFIX = os.urandom(8).hex()
 _numbers = itertools.count()
@@ -57,6 +58,12 @@ async def trials_of(request: Request) -> Path | None:
 
 
 TrialsOf = Annotated[Path | None, Depends(trials_of)]
+
+
+def knows(request: Request, model: str) -> bool:
+    """Is its caller, where there is one, to hear of that model?"""
+    caller: Caller | None = request.scope["state"].get(CALLER)
+    return caller is None or caller.knows(model)
 
 
 def answered_by(request: Request, served: Served) -> None:
@@ -110,6 +117,9 @@ def about(scope: Scope) -> dict[str, object]:
     trace: Trace | None = state.get(TRACE)
     if trace is not None:
         found["trace_id"] = trace.name
+    caller: Caller | None = state.get(CALLER)
+    if caller is not None:
+        found["caller"] = caller.name
     served: Served | None = state.get(SERVED)
     return found if served is None else found | {"model": served.version.name, "version": served.version.number}
 

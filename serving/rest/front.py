@@ -86,7 +86,7 @@ class Front:
         scope, headers = asked.scope, asked.headers
         try:
             if self._guard is not None:
-                await admit(self._guard, scope["path"], headers, self._engine.lineup.names[0])
+                await admit(self._guard, scope, headers, self._engine.lineup.names[0])
             await self._answer(asked, how, send)
             return
         except HTTPException as error:

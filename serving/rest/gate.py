@@ -18,7 +18,7 @@ from serving.engine import Engine
 from serving.errors import ServingError
 from serving.metrics.declared import Route
 from serving.rest import problems
-from serving.rest.context import CODE, named, tell
+from serving.rest.context import CALLER, CODE, named, tell
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -43,7 +43,7 @@ class Gate:
             if _CONTROL.search(scope["path"]):
                 raise HTTPException(404)
             if self._guard is not None:
-                await admit(self._guard, scope["path"], headers, self._engine.lineup.names[0])
+                await admit(self._guard, scope, headers, self._engine.lineup.names[0])
         except Exception as error:  # noqa: BLE001 - the boundary: see problems.Boundary
             named(scope, headers)
             return _problem(scope, error)
@@ -56,8 +56,10 @@ def _problem(scope: Scope, error: Exception) -> JSONResponse:
     return problems.answer(scope, error) if isinstance(error, ServingError) else problems.crashed(scope, error)
 
 
-async def admit(guard: Guard, path: str, headers: Mapping[bytes, bytes], default_model: str) -> None:
-    """Unauthenticated, Forbidden, RateExceeded, AuthUnreachable."""
-    need = needs.of(path, default_model)
+async def admit(guard: Guard, scope: Scope, headers: Mapping[bytes, bytes], default_model: str) -> None:
+    """Whose caller the scope names from here on. Unauthenticated, Forbidden, RateExceeded, AuthUnreachable."""
+    need = needs.of(scope["path"], default_model)
     if need is not None:
-        guard.admit(guard.known(headers) or await guard.caller(headers), need)
+        caller = guard.known(headers) or await guard.caller(headers)
+        scope.setdefault("state", {})[CALLER] = caller
+        guard.admit(caller, need)

@@ -41,7 +41,7 @@ def route_of(method: str) -> Route:
 class Question:
     """What is counted as one request: a call, or a message of a stream whose messages are each answered."""
 
-    __slots__ = ("_engine", "began", "call", "is_message", "request_id", "route", "served", "trace")
+    __slots__ = ("_engine", "began", "call", "caller", "is_message", "request_id", "route", "served", "trace")
 
     def __init__(self, engine: Engine, route: Route, request_id: str) -> None:
         self._engine, self.route, self.request_id = engine, route, request_id
@@ -52,6 +52,7 @@ class Question:
         self.trace: Trace | None = None
         """Sampled or not; None where nobody traces."""
         self.is_message = False
+        self.caller: Caller | None = None
 
     @property
     def seconds(self) -> float:
@@ -105,6 +106,7 @@ class Exchange:
         """Who asks; then `admit` says whether they may. Unauthenticated, AuthUnreachable."""
         headers = credentials(self.context.invocation_metadata() or ())
         self._guard, self._caller = guard, guard.known(headers) or await guard.caller(headers)
+        self.question.caller = self._caller
 
     async def recognise_again(self) -> None:
         """For a further message, or a part of the answer: the key may be revoked since. As `recognise`."""
@@ -126,6 +128,7 @@ class Exchange:
         self.in_messages = True
         message = Question(self._engine, self._route, self.request_id)
         message.is_message = True
+        message.caller = self._caller
         if self.question.trace is not None:
             message.trace = self.question.trace.part()
         return message

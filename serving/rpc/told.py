@@ -33,6 +33,8 @@ def about(question: "Question") -> dict[str, object]:
     found: dict[str, object] = {"request_id": question.request_id}
     if question.trace is not None:
         found["trace_id"] = question.trace.name
+    if question.caller is not None:
+        found["caller"] = question.caller.name
     if question.served is not None:
         found |= {"model": question.served.version.name, "version": question.served.version.number}
     return found
