@@ -12,6 +12,9 @@ HEALTH = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready"})
 SIGNED = "/v1/webhooks/mlflow"
 """Its messages are signed by MLflow, which has no key of ours."""
 
+DOCUMENT = "/openapi.json"
+"""Shows the inputs of the model that /invocations asks, and an example of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -27,6 +30,8 @@ def of(path: str, default_model: str) -> Need | None:
         return None
     if path == "/invocations":
         return Need(Scope.PREDICT, default_model)
+    if path == DOCUMENT:
+        return Need(model=default_model)
     return Need(Scope.METRICS) if path == "/metrics" else _below_a_model(path)
 
 

@@ -12,22 +12,23 @@ from serving.inference import served_as, served_soon
 from serving.interface import TensorInfo
 from serving.lineup import Served, Standing
 from serving.rest import trials
-from serving.rest.context import EngineOf, TrialsOf, answered_by
+from serving.rest.context import EngineOf, TrialsOf, answered_by, knows
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 
 @router.get("", summary="Server metadata")
-async def server(engine: EngineOf, folder: TrialsOf) -> dict[str, Any]:
+async def server(request: Request, engine: EngineOf, folder: TrialsOf) -> dict[str, Any]:
     standings, offline = list(engine.lineup), engine.lineup.offline
     ago = [each for standing in standings if (each := standing.read_seconds_ago(time.time())) is not None]
-    candidates = await to_thread(trials.members, standings, folder)
+    shown = [each for each in standings if knows(request, each.name)]
+    candidates = await to_thread(trials.members, shown, folder)
     return {
         "name": "slipway",
         "version": __version__,
         "extensions": ["binary_tensor_data"],
-        # Slipway's own members. The first model is the one that /invocations asks.
-        "models": list(engine.lineup.names),
+        # Slipway's own members. Of those the caller has a scope for; the first of all is the one that /invocations asks.
+        "models": [each.name for each in shown],
         # Of the model for which they are worst.
         "offline": offline,
         "stale": not offline and any(standing.stale for standing in standings),

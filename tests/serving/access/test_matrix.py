@@ -60,7 +60,8 @@ REST = {
     "/v2/models/{name}/versions/{version}/infer": PREDICT,
     "/v2/models/{name}/versions/{version}/ready": OF_MODEL,
 }
-UNLISTED = dict.fromkeys(("/docs", "/openapi.json", "/redoc", "/not/there", "/v1/models/{name}/else"), KNOWN)
+UNLISTED = dict.fromkeys(("/docs", "/redoc", "/not/there", "/v1/models/{name}/else"), KNOWN)
+UNLISTED["/openapi.json"] = OF_MODEL  # of the first one, which it describes
 
 GRPC = {
     "ServerLive": OPEN,
@@ -179,6 +180,13 @@ async def test_no_path_is_another_one_by_what_cannot_be_seen_of_it(
             if answer.status_code not in (401, 403, 404) or "x-request-id" not in answer.headers:
                 let_in.append((path, asker.name, answer.status_code))
     assert let_in == []
+
+
+async def test_a_caller_hears_of_the_models_it_has_a_scope_for(http: httpx.AsyncClient, askers: list[Asker]) -> None:
+    expected = {("predict:wine",): ["wine"], ("jobs:iris",): ["iris"], ("predict",): ["iris", "wine"], (): []}
+    told = {each.scopes: (await http.get("/v2", headers=each.headers)).json().get("models") for each in askers}
+
+    assert {scopes: told[scopes] for scopes in expected} == expected
 
 
 async def test_a_refusal_says_how_to_be_let_in_and_repeats_no_key(http: httpx.AsyncClient, make_key: MakeKey) -> None:

@@ -21,6 +21,7 @@ from serving.access.scopes import Scope
         ("/metrics", Need(Scope.METRICS)),
         ("/v2", Need()),
         ("/docs", Need()),
+        ("/openapi.json", Need(None, "iris")),
         ("/not/there", Need()),
     ],
 )
