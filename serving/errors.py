@@ -55,7 +55,7 @@ class Forbidden(CallerError):
     code = "forbidden"
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"this key or token is not good {what}")
+        super().__init__(f"this key or token is not good {what}; whoever gave it to you gives scopes")
 
 
 class NotAuthentic(CallerError):

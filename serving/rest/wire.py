@@ -137,7 +137,8 @@ def _members(packed: memoryview, largest: int) -> bytes:
 
 
 def _too_large(largest: int) -> TooLarge:
-    return TooLarge(f"the body is larger than {largest} bytes")
+    cure = "send it in parts, or as a stream of lines; SERVING_LARGEST_BODY sets how much may come at once"
+    return TooLarge(f"the body is larger than {largest} bytes: {cure}")
 
 
 def deadline(milliseconds: bytes) -> float:

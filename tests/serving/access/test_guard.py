@@ -46,7 +46,7 @@ async def test_what_was_not_allowed_uses_up_nothing(key_path: Path, make_key: Ma
     guard = Guard(Keys(key_path), None, Rates(None, 1))
     caller = await guard.caller({b"x-api-key": key.encode()})
 
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden, match="whoever gave it to you gives scopes"):
         guard.admit(caller, Need(Scope.JOBS, "iris"))
     guard.admit(caller, Need(Scope.PREDICT, "iris"))
     with pytest.raises(RateExceeded) as refused:

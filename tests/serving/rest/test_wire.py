@@ -47,7 +47,7 @@ def test_what_is_cut_off_or_goes_on_is_refused(packing: bytes, wrong: str) -> No
 def test_no_more_is_unpacked_than_a_body_may_have(packing: bytes) -> None:
     bomb = PACK[packing](bytes(100_000_000))
 
-    with pytest.raises(TooLarge):
+    with pytest.raises(TooLarge, match="stream of lines; SERVING_LARGEST_BODY"):
         unpacked(bomb, packing, 1000)
 
 
