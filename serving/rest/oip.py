@@ -27,7 +27,7 @@ async def server(request: Request, engine: EngineOf, folder: TrialsOf) -> dict[s
         "name": "slipway",
         "version": __version__,
         "extensions": ["binary_tensor_data"],
-        # Slipway's own members. Of those the caller has a scope for; the first of all is the one that /invocations asks.
+        # Slipway's own members. Models that the caller has a scope for; of all, the first is what /invocations asks.
         "models": [each.name for each in shown],
         # Of the model for which they are worst.
         "offline": offline,
