@@ -113,8 +113,8 @@ async def test_lines_that_are_predicted_together_count_as_one_request(url: str, 
 
 async def test_lines_whose_deadline_comes_before_their_turn_end_at_once(url: str, slow_key: str) -> None:
     async with httpx.AsyncClient(timeout=20) as http:
-        limited = {**headers(slow_key), "x-request-timeout-ms": "90"}
-        answer = await http.post(url, content=ROW * 256 * 200, headers=limited)
+        limited = {**headers(slow_key), "x-request-timeout-ms": "300"}
+        answer = await http.post(url, content=ROW * 256 * (BURST + 7), headers=limited)
 
     assert json.loads(answer.text.splitlines()[-1])["code"] == "deadline-expired"
 
