@@ -6,14 +6,13 @@ fit in a few milliseconds, and refusing the others, does nobody wait for long.
 """
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from functools import partial
 
 TICK_SECONDS = 0.01
-STANDING_SECONDS, STANDING_LOOKS = 0.2, 2
-"""A loop that was held up once is no overload; one that was late all this time, however often it was looked at, is."""
+LATE_SECONDS, STANDING_SECONDS, STANDING_LOOKS = 0.02, 0.15, 3
+"""A loop that was held up once is no overload; one that was late all this time, at each look, may be."""
 CALM_SECONDS, CALM_SHARE = 1.0, 0.1
 """An overload is over when of those who came in so long not even this part was too much."""
 ROUND_SECONDS = 0.005
@@ -24,28 +23,37 @@ LEAST_BEGUN, FIRST_BEGUN = 4, 16
 
 class Lag:
     def __init__(self, most_seconds: float) -> None:
-        """A loop that is later than that for a while is overloaded."""
+        """Callers who could all be answered in so long, if they asked at once, are no overload."""
         self._most_seconds = most_seconds
-        self._punctual = self._since = -math.inf
-        """When it was last in time, and since when those who come in an overload are counted."""
-        self._admitted = self._refused = 0
         self.overloaded = False
+        self.window = 0
+        """A number for each second. What reads requests counts in `callers` who asks in it, and in `came` how often."""
+        self.callers = self.came = 0
+        self._callers_before = 0
+        self._punctual = self._counted = 0.0
+        """When it was last in time, and since when what comes is counted."""
+        self._used = 0.0
+        """Seconds of a processor, when it was last looked at."""
         self._late = 0
         """Looks in a row that found it so."""
+        self._admitted = self._refused = 0
         self._begun, self._most_begun = 0, FIRST_BEGUN
-        self._opened: Callable[[], object] = lambda: None
-        self._connections: Callable[[], float] = lambda: math.inf
+        self._full = False
+        self._since = 0.0
+        self._first: Callable[[], object] = lambda: None
+        self._last: Callable[[], object] = lambda: None
+        self._when_late: Callable[[], None] = lambda: None
 
-    def start(self, connections: Callable[[], float] = lambda: math.inf) -> None:
-        """Look at the loop that runs, and measure its rounds, from now on.
-
-        `connections`: how many could ask at once.
-        """
-        self._connections = connections
+    def start(self, when_late: Callable[[], None] = lambda: None) -> None:
+        """Look at the loop that runs, and measure its rounds, from now on."""
+        self._when_late = when_late
         loop = asyncio.get_running_loop()
-        # It comes when all that is to be read has been, and before what that has begun.
-        self._opened = partial(loop.call_soon, self._measure, loop)
-        self._punctual = loop.time()
+        # A loop calls in turn. So this comes when all that is there has been read, and before what that has begun,
+        self._first = partial(loop.call_soon, self._reads)
+        # and this behind the last that may begin.
+        self._last = partial(loop.call_soon, self._answers)
+        self._punctual = self._counted = loop.time()
+        self._used = time.thread_time()
         self._next(loop)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -53,62 +61,71 @@ class Lag:
         loop.call_at(due, self._tick, loop, due)
 
     def _tick(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        now = loop.time()
-        self.look(now, now - due)
+        now, used = loop.time(), time.thread_time()
+        self.look(now, now - due, used - self._used)
+        self._used = used
+        if now - due > TICK_SECONDS:
+            self._when_late()
         self._next(loop)
 
-    def look(self, now: float, late: float) -> None:
-        """So late was the loop just now."""
-        if late <= self._most_seconds:
+    def look(self, now: float, late: float, used_seconds: float) -> None:
+        """So late was the loop just now; since it was last looked at, it has used so much of a processor.
+
+        Where others take the processor, every round is late, and refusing somebody would not make it shorter.
+        """
+        came, self.came = self.came, 0
+        if late <= LATE_SECONDS:
             self._punctual, self._late = now, 0
         else:
             self._late += 1
-        if not self.overloaded and self._late >= STANDING_LOOKS and now - self._punctual >= STANDING_SECONDS:
-            self.overloaded = True
-            self._count(now)
-        elif self.overloaded and now - self._since >= CALM_SECONDS:
-            self.overloaded = self._are_many_refused() and self._could_all_be_late()
+            if not self.overloaded and self._stands(now) and self._is_too_much(used_seconds / max(came, 1)):
+                self.overloaded = True
+                self._count(now)
+        if now - self._counted >= CALM_SECONDS:
+            refused = self._refused > CALM_SHARE * (self._refused + self._admitted)
+            self.overloaded = self.overloaded and refused and self._is_too_much(ROUND_SECONDS / self._most_begun)
             self._count(now)
 
-    def _are_many_refused(self) -> bool:
-        return self._refused > CALM_SHARE * (self._refused + self._admitted)
+    def _stands(self, now: float) -> bool:
+        return self._late >= STANDING_LOOKS and now - self._punctual >= STANDING_SECONDS
 
-    def _could_all_be_late(self) -> bool:
-        """If not, everybody could be answered in time, and those who were refused came back at once and are few."""
-        return self._connections() * ROUND_SECONDS / self._most_begun > self._most_seconds
+    def _is_too_much(self, each_seconds: float) -> bool:
+        """If not, everybody could be answered in time; who is refused and comes back at once only seems to be many."""
+        return max(self.callers, self._callers_before) * each_seconds > self._most_seconds
 
     def _count(self, now: float) -> None:
-        self._since, self._admitted, self._refused = now, 0, 0
+        self._counted, self._admitted, self._refused = now, 0, 0
+        self.window, self._callers_before, self.callers = self.window + 1, self.callers, 0
 
     def admits(self) -> bool:
         """May one more prediction begin in this round?"""
         if not self.overloaded:
             return True
-        if not self._begun:
-            self._opened()
         if self._begun < self._most_begun:
+            if not self._begun:
+                self._first()
             self._begun += 1
             self._admitted += 1
             return True
+        if not self._full:
+            self._full = True
+            self._last()
         self._refused += 1
         return False
 
-    def _measure(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Behind what has begun, and what the next round reads.
-        loop.call_soon(self._measured, self.read(), time.perf_counter())
+    def read(self) -> None:
+        """All that this round reads has been; what is read from now on is the next one's."""
+        self._begun, self._full = 0, False
 
-    def _measured(self, begun: int, since: float) -> None:
-        self.rounded(begun, time.perf_counter() - since)
-
-    def read(self) -> int:
-        """All that a round has read has been; so many have begun."""
-        begun, self._begun = self._begun, 0
-        return begun
-
-    def rounded(self, begun: int, seconds: float) -> None:
-        """A round with so many predictions took so long."""
-        if begun < self._most_begun and seconds <= ROUND_SECONDS:
-            return  # there was not more to do
-        fitting = min(begun * ROUND_SECONDS / seconds, 2 * self._most_begun)
+    def answered(self, seconds: float) -> None:
+        """As many predictions as a round may begin took so long."""
+        fitting = min(self._most_begun * ROUND_SECONDS / seconds, 2 * self._most_begun)
         # Half the way: a round that something else held up says nothing of the next.
         self._most_begun = max(LEAST_BEGUN, round((self._most_begun + fitting) / 2))
+
+    def _reads(self) -> None:
+        self._since = time.perf_counter()
+        self.read()
+
+    def _answers(self) -> None:
+        self.answered(time.perf_counter() - self._since)

@@ -3,7 +3,6 @@
 Proxies and clients need that while: they notice only after it that nothing may be sent here any more.
 """
 
-import asyncio
 import socket
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import uvicorn
 
 from serving.lag import Lag
+from serving.listening import Listening
 from serving.rest.connections import Watch
 
 LOOK_EVERY = 5
@@ -41,19 +41,14 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])
-        for each in sockets or ():
-            self.servers.append(await self._listening(each))
-        self._watches.lag.start(lambda: len(self.server_state.connections))
-
-    async def _listening(self, given: socket.socket) -> asyncio.Server:
-        """As uvicorn does it, but that who says no hello of TLS is ended as soon as who sends no head."""
         config = self.config
         protocol: Any = config.http_protocol_class
         made = partial(protocol, config=config, server_state=self.server_state, app_state=self.lifespan.state)
         seconds = self._watches.connections.head_seconds if config.ssl else None
-        return await asyncio.get_running_loop().create_server(
-            made, sock=given, ssl=config.ssl, backlog=config.backlog, ssl_handshake_timeout=seconds
-        )
+        listening = Listening(made, ssl=config.ssl, ssl_handshake_timeout=seconds)
+        for each in sockets or ():
+            self.servers.append(await listening.start(each, config.backlog))
+        self._watches.lag.start(listening.take_more)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._until is not None:  # a terminal's SIGINT is followed by the supervisor's SIGTERM

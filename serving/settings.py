@@ -76,7 +76,7 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     """In which a kilobyte more of a body must come, and more of an answer be taken."""
 
     lag_seconds: PositiveFloat = 0.1
-    """How late the event loop may be; while it is later, no more predictions begin than are answered soon."""
+    """In which all who ask could be answered, were they to ask at once; if not, a late loop refuses some."""
 
     idle_seconds: PositiveFloat = 75
     """How long a connection is kept that nothing is asked on. Proxies should keep theirs for less."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -19,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from serving.errors import TooManyConnections
 from serving.lag import Lag
 from serving.rest import problems
-from serving.rest.context import SAFE
+from serving.rest.context import SAFE, a_name
 from serving.settings import Limits
 
 Refused = Callable[[], None]
@@ -59,6 +58,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._most, self._lag, self._refused = most, lag, refused
         self.received = self.refused = 0
+        self._window = -1
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
@@ -67,11 +67,15 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
+        self._lag.came += 1
+        if self._window != self._lag.window:
+            self._window = self._lag.window
+            self._lag.callers += 1
         if self._lag.overloaded and self._asks_to_predict(data) and not self._lag.admits():
             self.refused += 1
             self._refused()
             given = _REQUEST_ID.search(data, 0, data.find(b"\r\n\r\n") + 2)
-            self._tell(_BUSY, given[1] if given else uuid4().hex.encode())
+            self._tell(_BUSY, given[1] if given else a_name().encode())
             return
         super().data_received(data)
 
@@ -97,7 +101,7 @@ class Connection(HttpToolsProtocol):
         return ("body", id(cycle)) if waits else None
 
     def end(self) -> None:
-        self._tell(_TOO_SLOW, uuid4().hex.encode())
+        self._tell(_TOO_SLOW, a_name().encode())
         self.transport.close()
 
     def _tell(self, ready_made: _ReadyMade, request_id: bytes) -> None:
@@ -137,6 +141,6 @@ def limited(limits: Limits, lag: Lag, refused: Refused = lambda: None) -> Any:
 
 
 async def _too_many(scope: Scope, receive: Receive, send: Send) -> None:
-    scope["state"]["request_id"] = uuid4().hex
+    scope["state"]["request_id"] = a_name()
     problem = problems.answer(scope, TooManyConnections(), [(b"connection", b"close")])
     await problem(scope, receive, send)

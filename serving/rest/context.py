@@ -76,9 +76,14 @@ def sane(given: bytes | None) -> str | None:
     return given.decode() if given is not None and _SANE.fullmatch(given) else None
 
 
+def a_name() -> str:
+    """For a request whose caller gave it none: a request id."""
+    return f"{_PREFIX}{next(_numbers):x}"
+
+
 def named(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
     """The request's id, which is in its scope from here on."""
-    name = sane(headers.get(REQUEST_ID.encode())) or f"{_PREFIX}{next(_numbers):x}"
+    name = sane(headers.get(REQUEST_ID.encode())) or a_name()
     scope.setdefault("state", {})["request_id"] = name
     return name
 

@@ -32,7 +32,7 @@ SECONDS = 60
 STEADY_SHARE, TIMES = 0.6, 3
 SLOW = "import time; time.sleep(0.01 * len(x))"
 CALLERS = 32
-CONNECTIONS = {"slow": 400, "twin": 800}
+CONNECTIONS = {"slow": 400, "twin": 1500}
 
 
 @dataclass(frozen=True)
