@@ -1,4 +1,5 @@
-# The stack's jobs: refuse placeholder secrets, make buckets, accounts and the database of jobs. Built from the repository's root, as all images here:
+# The stack's jobs: refuse placeholder secrets, make buckets, accounts and the database of jobs. Built from the
+# repository's root, as all images here:
 #   docker build -f infra/docker/tools.Dockerfile .
 FROM python:3.11-slim-bookworm AS build
 # uv trusts what the base image trusts, a company's own certificate included.
