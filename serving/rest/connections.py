@@ -17,13 +17,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.errors import TooManyConnections
 from serving.lag import Lag
+from serving.metrics.declared import Route
 from serving.rest import problems
 from serving.rest.context import SAFE, a_name
 from serving.settings import Limits
 
-Refused = Callable[[], None]
+Refused = Callable[[Route], None]
 LEAST_BYTES = 1024
 """That must come in `body_seconds`: a byte now and then is no progress."""
+_PREDICTIONS = {b"/invocations": Route.INVOCATIONS, b"/infer": Route.INFER}
+"""By how their paths end."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})\r\n", re.IGNORECASE)
 
 
@@ -71,23 +74,26 @@ class Connection(HttpToolsProtocol):
         if self._window != self._lag.window:
             self._window = self._lag.window
             self._lag.callers += 1
-        if self._lag.overloaded and self._asks_to_predict(data) and not self._lag.admits():
+        if self._lag.overloaded and (route := self._asks(data)) is not None and not self._lag.admits():
             self.refused += 1
-            self._refused()
+            self._refused(route)
             given = _REQUEST_ID.search(data, 0, data.find(b"\r\n\r\n") + 2)
             self._tell(_BUSY, given[1] if given else a_name().encode())
             return
         super().data_received(data)
 
-    def _asks_to_predict(self, data: bytes) -> bool:
-        """Is it one request, and whole? To refuse it must cost next to nothing, so nothing is parsed."""
+    def _asks(self, data: bytes) -> Route | None:
+        """For a prediction, if it is one request, and whole. To refuse must cost next to nothing: nothing is parsed."""
         cycle = self.cycle
         if not data.startswith(b"POST /") or (cycle is not None and not cycle.response_complete):
-            return False
+            return None
         if self.scope is not None and (cycle is None or self.scope is not cycle.scope):
-            return False  # of which the head has begun
+            return None  # of which the head has begun
         length, end = _LENGTH.search(data), data.find(b"\r\n\r\n")
-        return length is not None and end > length.start() and len(data) == end + 4 + int(length[1])
+        if length is None or end < length.start() or len(data) != end + 4 + int(length[1]):
+            return None
+        path = data[len(b"POST ") : data.find(b" ", len(b"POST "))]
+        return _PREDICTIONS.get(path[path.rfind(b"/") :])
 
     def awaited(self) -> tuple[str, int] | None:
         """Whether a head or a body is being waited for, and of which request; None: neither."""
@@ -135,7 +141,7 @@ class Watch:
         self._seen = seen
 
 
-def limited(limits: Limits, lag: Lag, refused: Refused = lambda: None) -> Any:
+def limited(limits: Limits, lag: Lag, refused: Refused = lambda _route: None) -> Any:
     """What uvicorn makes of each connection. `refused` is told of each request that is for its loop's lag."""
     return partial(Connection, most=limits.connections, lag=lag, refused=refused)
 

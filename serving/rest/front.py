@@ -60,9 +60,9 @@ class Front:
         """From now on it says that it is not ready, and answers all the same."""
         self._engine.lineup.leaving = True
 
-    def refused(self) -> None:
+    def refused(self, route: Route) -> None:
         """A prediction was, before it came here."""
-        self._engine.counts.nobody.ended(Route.INVOCATIONS, QueueFull.code)
+        self._engine.counts.nobody.ended(route, QueueFull.code)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from serving.engine import Call
 from serving.lineup import Served
-from serving.metrics.declared import GONE, INTERNAL, OK
+from serving.metrics.declared import GONE, INTERNAL, OK, Route
 from serving.rest.context import CODE, SERVED, TRACE, route_of
 from serving.rest.wire import Asked
 from serving.tracing.trace import Trace
@@ -39,7 +39,7 @@ class Whole(Protocol):
 
     def leave(self) -> None: ...
 
-    def refused(self) -> None: ...
+    def refused(self, route: Route) -> None: ...
 
 
 class Watched:

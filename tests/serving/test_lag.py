@@ -1,6 +1,8 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 import uvicorn
@@ -17,6 +19,7 @@ from serving.lag import (
     Lag,
 )
 from serving.lineup import Lineup
+from serving.metrics.declared import Route
 from serving.rest.connections import limited
 from serving.rest.context import SAFE
 from serving.settings import Limits
@@ -167,39 +170,71 @@ async def test_rounds_are_told_apart_in_a_real_loop() -> None:
     assert begun[-1]
 
 
-async def test_predictions_are_refused_unread_and_everything_else_is_answered(lineup: Lineup) -> None:
+@dataclass
+class Desk:
+    """A server whose loop is in an overload when its `lag` says so; what it has refused before it was read."""
+
+    lag: Lag
+    refused: list[Route]
+    port: int
+
+    async def ask(self, *requests: bytes) -> list[bytes]:
+        """On one connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        answers = []
+        for request in requests:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            answers.append(head + await reader.readexactly(length))
+        writer.close()
+        await writer.wait_closed()
+        return answers
+
+
+@pytest.fixture
+async def desk(lineup: Lineup) -> AsyncIterator[Desk]:
     put(lineup)
-    refused: list[int] = []
-    lag = Full(0.1)
-    http = limited(Limits(), lag, lambda: refused.append(1))
-    config = uvicorn.Config(build(Engine(lineup)), port=free_port(), log_config=None, ws="none", http=http)
+    made = Desk(Full(0.1), [], free_port())
+    http = limited(Limits(), made.lag, made.refused.append)
+    config = uvicorn.Config(build(Engine(lineup)), port=made.port, log_config=None, ws="none", http=http)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
         await asyncio.sleep(0.01)
-    reader, writer = await asyncio.open_connection("127.0.0.1", config.port)
-
-    async def asked(request: bytes) -> bytes:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        return head + await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
-
-    answers = []
-    named = PREDICTION.replace(b"host: x", b"host: x\r\nX-Request-ID: its-own")
-    asking = zip((False, True, True, False), (PREDICTION, named, PREDICTION, PREDICTION), strict=True)
-    for lag.overloaded, request in asking:
-        answers.append(await asked(request))
-    lag.overloaded = True
-    health = await asked(b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n")
-    writer.close()
+    yield made
     server.should_exit = True
     await running
 
-    assert [each.split(b" ", 2)[1] for each in (*answers, health)] == [b"200", b"503", b"503", b"200", b"200"]
-    assert b"\r\nretry-after: 1\r\n" in answers[1]
-    assert b'"urn:slipway:problem:queue-full"' in answers[1]
-    assert b"\r\nx-request-id: its-own\r\n" in answers[1]
-    assert b'"request_id":"its-own"' in answers[1]
-    assert re.search(rb'\r\nx-request-id: (\w+)\r\n.*"request_id":"\1"', answers[2], re.DOTALL)
-    assert all(f"\r\n{name}: {value}\r\n".encode() in answers[1] for name, value in SAFE.items())
-    assert len(refused) == 2
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+async def test_predictions_are_refused_unread_and_everything_else_is_answered(desk: Desk) -> None:
+    infer = PREDICTION.replace(b"/invocations", b"/v2/models/iris/infer")
+    jobs = PREDICTION.replace(b"/invocations", b"/v1/models/iris/jobs")
+    health = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+
+    before = await desk.ask(PREDICTION)
+    desk.lag.overloaded = True
+    within = await desk.ask(PREDICTION, infer, health, jobs, PREDICTION)
+    desk.lag.overloaded = False
+    after = await desk.ask(PREDICTION)
+
+    assert [status(each) for each in before + after] == [200, 200]
+    assert [status(each) for each in within] == [503, 503, 200, 404, 503]  # it has no jobs
+    assert desk.refused == [Route.INVOCATIONS, Route.INFER, Route.INVOCATIONS]
+
+
+async def test_who_is_refused_unread_is_told_what_all_others_are(desk: Desk) -> None:
+    desk.lag.overloaded = True
+
+    named, unnamed = await desk.ask(PREDICTION.replace(b"host: x", b"host: x\r\nX-Request-ID: its-own"), PREDICTION)
+
+    assert b"\r\nretry-after: 1\r\n" in named
+    assert b'"urn:slipway:problem:queue-full"' in named
+    assert b"\r\nx-request-id: its-own\r\n" in named
+    assert b'"request_id":"its-own"' in named
+    assert re.search(rb'\r\nx-request-id: (\w+)\r\n.*"request_id":"\1"', unnamed, re.DOTALL)
+    assert all(f"\r\n{name}: {value}\r\n".encode() in named for name, value in SAFE.items())
