@@ -40,6 +40,8 @@ class Lag:
         self._begun, self._most_begun = 0, FIRST_BEGUN
         self._full = False
         self._since = 0.0
+        self._called, self._calls = 0.0, 0
+        """The round in which calls over gRPC came, and how many."""
         self._first: Callable[[], object] = lambda: None
         self._last: Callable[[], object] = lambda: None
         self._when_late: Callable[[], None] = lambda: None
@@ -112,6 +114,16 @@ class Lag:
             self._last()
         self._refused += 1
         return False
+
+    def admits_call(self) -> bool:
+        """The same over gRPC, whose calls come when the loop has read what it reads."""
+        if not self.overloaded:
+            return True
+        now = asyncio.get_running_loop().time()  # uvloop's stands still while a round lasts
+        if now != self._called:
+            self._called, self._calls = now, 0
+        self._calls += 1
+        return self._calls <= self._most_begun
 
     def read(self) -> None:
         """All that this round reads has been; what is read from now on is the next one's."""

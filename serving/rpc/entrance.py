@@ -34,7 +34,7 @@ class Entrance(grpc.aio.ServerInterceptor):
             if self._guard is not None and name not in OPEN and not details.method.startswith(_HEALTH):
                 shown = credentials(details.invocation_metadata)
                 self._guard.known(shown) or await self._guard.caller(shown)
-            if self._lag is not None and name in _PREDICTIONS and not self._lag.admits():
+            if self._lag is not None and name in _PREDICTIONS and not self._lag.admits_call():
                 raise QueueFull
         except Exception as error:  # noqa: BLE001 - the boundary: gRPC would tell the caller what Python says
             return self._refusing(name, error)

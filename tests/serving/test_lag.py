@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import uvicorn
+import uvloop
 
 from serving.app import build
 from serving.engine import Engine
@@ -168,6 +169,24 @@ async def test_rounds_are_told_apart_in_a_real_loop() -> None:
     read(1)
 
     assert begun[-1]
+
+
+def test_calls_over_grpc_that_come_in_a_round_are_counted_by_themselves() -> None:
+    lag = Lag(0.1)
+    assert lag.admits_call()
+    overloaded(lag)
+
+    async def come(number: int) -> int:
+        return sum([lag.admits_call() for _ in range(number)])
+
+    async def two_rounds() -> list[int]:
+        first = await come(100)
+        await asyncio.sleep(0.01)
+        return [first, await come(100)]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(two_rounds()) == [FIRST_BEGUN, FIRST_BEGUN]
+    assert sum(lag.admits() for _ in range(100)) == FIRST_BEGUN
 
 
 @dataclass

@@ -32,7 +32,7 @@ INFER = "/inference.GRPCInferenceService/ModelInfer"
 class Full(Lag):
     """In an overload, every round of it has begun what it may."""
 
-    def admits(self) -> bool:
+    def admits_call(self) -> bool:
         return not self.overloaded
 
 
