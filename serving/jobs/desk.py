@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from serving.jobs.book import Book
 
 LONGEST_KEY = 255
+_NOT_JSON = msgspec.MsgspecError, UnicodeDecodeError
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,13 @@ def _files(content: tuple[str, bytes]) -> _Files | None:
     refuse_deep(body)
     try:
         found = msgspec.json.decode(body, type=Mapping[str, msgspec.Raw])
-    except msgspec.MsgspecError:
+    except _NOT_JSON:
         return None
     if "input" not in found or "output" not in found:
         return None
     try:
         return msgspec.json.decode(body, type=_Files)
-    except msgspec.MsgspecError:
+    except _NOT_JSON:
         raise InvalidInput(
             'a job on files is {"input": "s3://...", "output": "s3://..."}, '
             'with "keys" (a list of names) and "predict_proba" (true) if wanted'

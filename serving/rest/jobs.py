@@ -23,6 +23,8 @@ from serving.rest.prefer import prefers_async
 from serving.tracing.trace import Trace
 
 MOST_LISTED = 1000
+LARGEST = 2**63 - 1
+"""That a database has a place for."""
 APPLIED = {"preference-applied": "respond-async"}
 LATER = {"retry-after": "1"}
 NEW_SECONDS = 2.0
@@ -43,9 +45,9 @@ class Page(BaseModel):
     """Which jobs are listed. `before`: what the page before said under `next`."""
 
     state: State | None = None
-    version: int | None = None
+    version: int | None = Field(None, ge=1, le=LARGEST)
     limit: int = Field(50, ge=1, le=MOST_LISTED)
-    before: int | None = None
+    before: int | None = Field(None, ge=0, le=LARGEST)
 
 
 class How(BaseModel):

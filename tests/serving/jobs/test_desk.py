@@ -43,6 +43,12 @@ def test_a_body_that_does_not_fit_is_refused_at_once(desk: Desk, served: Served)
         desk.accept(served, asked(b'{"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}'))
 
 
+@pytest.mark.parametrize("text", [b'{"dataf\xfframe_split": {}}', b'{"input": "\xff", "output": "x"}', b'{"\xff": 1}'])
+def test_a_body_that_is_no_text_is_refused(desk: Desk, served: Served, text: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        desk.accept(served, asked(text))
+
+
 @pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"a":' * 100_000, b'{"input":' + b"[" * 100_000])
 def test_a_body_of_a_hundred_thousand_levels_is_refused(desk: Desk, served: Served, deep: bytes) -> None:
     with pytest.raises(InvalidInput, match="64 levels"):

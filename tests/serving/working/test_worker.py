@@ -117,6 +117,8 @@ def test_a_body_that_does_not_fit_is_refused_as_at_invocations(http: httpx.Clien
         ("POST", f"/v1/models/{MODEL}/jobs", 415, "unsupported-media-type"),
         ("GET", f"/v1/models/{MODEL}/jobs?state=lost", 400, "bad-request"),
         ("GET", f"/v1/models/{MODEL}/jobs?limit=0", 400, "bad-request"),
+        ("GET", f"/v1/models/{MODEL}/jobs?version={2**63}", 400, "bad-request"),
+        ("GET", f"/v1/models/{MODEL}/jobs?before={2**63}", 400, "bad-request"),
     ],
 )
 def test_what_is_wrong_is_said(http: httpx.Client, method: str, path: str, status: int, code: str) -> None:
