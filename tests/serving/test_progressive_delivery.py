@@ -43,6 +43,10 @@ with warnings.catch_warnings():  # MLflow asks for annotations, from which it wo
             raise RuntimeError("cannot")
 
 
+KEPT = httpx.Limits(max_keepalive_connections=None)
+"""With fewer than threads, one thread's spare connection may be closed just as another is given it."""
+
+
 @dataclass
 class Delivery:
     """The real server with version 1 in Production, and whoever changes the tag."""
@@ -139,7 +143,7 @@ def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     command = [sys.executable, "-m", "serving"]
     with (
         server("serving", command, port=port, env=env, folder=folder, ready="/ping") as serving,
-        httpx.Client(base_url=serving.url, timeout=20) as http,
+        httpx.Client(base_url=serving.url, timeout=20, limits=KEPT) as http,
     ):
         yield Delivery(registrar, serving, http, grpc_port)
 
