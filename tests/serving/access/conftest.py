@@ -2,18 +2,23 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 
 from serving.access import key_file, secret
+from serving.access.guard import Guard
 from serving.access.key_file import Record
+from serving.engine import Engine
+from serving.rpc.server import Options, start
+from tests.servers import free_port
 
 ISSUER, AUDIENCE = "https://issuer.example", "slipway"
 MakeKey = Callable[..., str]
@@ -65,3 +70,13 @@ class Issuer:
 @pytest.fixture
 def issuer(tmp_path: Path) -> Issuer:
     return Issuer(tmp_path / "jwks.json")
+
+
+@pytest.fixture
+async def channel(engine: Engine, guard: Guard) -> AsyncIterator[grpc.aio.Channel]:
+    """To a server that asks the module's `guard`."""
+    where = f"127.0.0.1:{free_port()}"
+    server = await start(engine, where, Options(guard=guard))
+    async with grpc.aio.insecure_channel(where) as made:
+        yield made
+    await server.stop(None)

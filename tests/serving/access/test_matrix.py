@@ -28,10 +28,8 @@ from serving.jobs.opening import Opening
 from serving.lineup import Lineup, Served, Standing
 from serving.rest import webhook
 from serving.rpc.generated import open_inference_pb2, slipway_pb2
-from serving.rpc.server import Options, start
 from serving.settings import Jobs
 from tests import fakes
-from tests.servers import free_port
 from tests.serving.access.conftest import AUDIENCE, ISSUER, Issuer, MakeKey
 from tests.serving.tensor_models import TensorModel
 
@@ -208,15 +206,6 @@ async def test_a_request_that_becomes_a_job_needs_the_scope_of_jobs(
         headers = {**asker.headers, "prefer": "respond-async", "content-type": "application/json"}
         answer = await http.post("/invocations", headers=headers, content=b"{}")
         assert (answer.status_code in (401, 403)) != asker.may(JOBS), asker.name
-
-
-@pytest.fixture
-async def channel(engine: Engine, guard: Guard) -> AsyncIterator[grpc.aio.Channel]:
-    where = f"127.0.0.1:{free_port()}"
-    server = await start(engine, where, Options(guard=guard))
-    async with grpc.aio.insecure_channel(where) as made:
-        yield made
-    await server.stop(None)
 
 
 def _messages() -> Iterator[tuple[str, str, bytes]]:

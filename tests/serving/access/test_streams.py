@@ -24,7 +24,6 @@ from serving.rpc.generated import open_inference_pb2 as pb
 from serving.rpc.generated import slipway_pb2 as own
 from serving.rpc.generated.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from serving.rpc.generated.slipway_pb2_grpc import PredictionsStub
-from serving.rpc.server import Options, start
 from tests.servers import eventually, free_port
 from tests.serving.access.conftest import MakeKey
 from tests.serving.rpc.conftest import a_request
@@ -117,15 +116,6 @@ async def test_lines_whose_deadline_comes_before_their_turn_end_at_once(url: str
         answer = await http.post(url, content=ROW * 256 * (BURST + 7), headers=limited)
 
     assert json.loads(answer.text.splitlines()[-1])["code"] == "deadline-expired"
-
-
-@pytest.fixture
-async def channel(engine: Engine, guard: Guard) -> AsyncIterator[grpc.aio.Channel]:
-    where = f"127.0.0.1:{free_port()}"
-    server = await start(engine, where, Options(guard=guard))
-    async with grpc.aio.insecure_channel(where) as made:
-        yield made
-    await server.stop(None)
 
 
 async def test_a_stream_of_messages_ends_once_its_key_is_revoked(
