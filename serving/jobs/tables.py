@@ -153,13 +153,15 @@ def _ready(made: sa.Engine) -> None:
     """SQLite's file, in its mode: readers and a writer side by side."""
     if made.dialect.name == "sqlite" and made.url.database:
         Path(made.url.database).parent.mkdir(parents=True, exist_ok=True)
-        with made.connect() as connection:
+        # SQLite waits for no lock here: then somebody else is at it, or whoever opens it next will be.
+        with made.connect() as connection, suppress(sa.exc.OperationalError):
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
 
 def _make(made: sa.Engine) -> None:
-    with suppress(sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.OperationalError):  # somebody else made it now
-        meta.create_all(made)
+    for table in meta.sorted_tables:
+        with suppress(sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.OperationalError):
+            table.create(made, checkfirst=True)  # unless somebody else made it now
     with suppress(sa.exc.ProgrammingError, sa.exc.OperationalError):  # the same
         _grow(made)
     with made.connect() as connection:
