@@ -40,8 +40,8 @@ class Lag:
         self._begun, self._most_begun = 0, FIRST_BEGUN
         self._full = False
         self._since = 0.0
-        self._called, self._calls = 0.0, 0
-        """The round in which calls over gRPC came, and how many."""
+        self._calls = 0
+        """How many came over gRPC in this round."""
         self._first: Callable[[], object] = lambda: None
         self._last: Callable[[], object] = lambda: None
         self._when_late: Callable[[], None] = lambda: None
@@ -119,9 +119,8 @@ class Lag:
         """The same over gRPC, whose calls come when the loop has read what it reads."""
         if not self.overloaded:
             return True
-        now = asyncio.get_running_loop().time()  # uvloop's stands still while a round lasts
-        if now != self._called:
-            self._called, self._calls = now, 0
+        if not self._calls:
+            asyncio.get_running_loop().call_soon(self._called)
         self._calls += 1
         return self._calls <= self._most_begun
 
@@ -134,6 +133,9 @@ class Lag:
         fitting = min(self._most_begun * ROUND_SECONDS / seconds, 2 * self._most_begun)
         # Half the way: a round that something else held up says nothing of the next.
         self._most_begun = max(LEAST_BEGUN, round((self._most_begun + fitting) / 2))
+
+    def _called(self) -> None:
+        self._calls = 0
 
     def _reads(self) -> None:
         self._since = time.perf_counter()
