@@ -1,0 +1,64 @@
+"""Read the settings from the environment, with a line for each that is wrong."""
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
+
+from serving.settings.whole import PREFIX, Settings
+
+
+class SettingsInvalid(Exception):
+    """`lines`: one per setting, each naming it."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+def env_names() -> frozenset[str]:
+    """Every environment name this room reads."""
+    groups = _groups()
+    plain = {_env_name(field) for field in Settings.model_fields if field not in groups}
+    return frozenset(plain | {_env_name(name, field) for name, each in groups.items() for field in each.model_fields})
+
+
+def _groups() -> dict[str, type[BaseModel]]:
+    fields = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
+
+
+def read(models: tuple[str, ...] = ()) -> Settings:
+    """Settings from the environment, but for `models`, for a command that is told them.
+
+    SettingsInvalid has a line for each one that is missing or wrong.
+    """
+    try:
+        return Settings(models=models) if models else Settings()
+    except SettingsError as error:  # the name of a group, which is read as JSON
+        wrong = [_group(name) for name in _groups() if f'"{name}"' in str(error)]
+        raise SettingsInvalid(wrong or [str(error)]) from error
+    except ValidationError as error:
+        raise SettingsInvalid(
+            [_line(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()]
+        ) from error
+
+
+def _group(name: str) -> str:
+    return (
+        f"{_env_name(name)}: stands for many settings and is none; set {_env_name(name)}__..., as .env.example has them"
+    )
+
+
+def _line(where: tuple[int | str, ...], message: str, kind: str) -> str:
+    if kind == "model_type" and len(where) == 1:
+        return _group(str(where[0]))
+    reason = "not set" if kind == "missing" else message.removeprefix("Value error, ")
+    whole = not where or where in {(name,) for name in _groups()}  # a rule about several names, which says which
+    return reason if whole else f"{_env_name(*map(str, where))}: {reason}"
+
+
+def _env_name(field: str, *below: str) -> str:
+    """Pydantic names a wrong setting by its alias when it has one, else by its field."""
+    known = Settings.model_fields.get(field)
+    if known is None:
+        return field
+    return str(known.validation_alias) if known.validation_alias else PREFIX + "__".join((field, *below)).upper()
