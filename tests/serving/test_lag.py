@@ -1,25 +1,15 @@
 import asyncio
 import json
 import re
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 import uvicorn
-import uvloop
 
 from serving.app import build
 from serving.engine import Engine
-from serving.lag import (
-    CALM_SECONDS,
-    FIRST_BEGUN,
-    LEAST_BEGUN,
-    ROUND_SECONDS,
-    STANDING_LOOKS,
-    STANDING_SECONDS,
-    Lag,
-)
+from serving.lag import CALM_SECONDS, STANDING_LOOKS, STANDING_SECONDS, Lag
 from serving.lineup import Lineup
 from serving.metrics.declared import Route
 from serving.rest.connections import limited
@@ -55,14 +45,12 @@ def overloaded(lag: Lag, now: float = 10, callers: int = 10_000) -> float:
     return now
 
 
-def rounds(lag: Lag, number: int, *, each_seconds: float) -> int:
-    """So many, of predictions that take so long; and how many were begun in the last of them."""
-    begun = 0
+def rounds(lag: Lag, number: int, *, each_seconds: float) -> None:
+    """So many, full, of predictions that take so long."""
     for _ in range(number):
         begun = sum(lag.admits() for _ in range(1000))
-        lag.read()
-        lag.answered(begun * each_seconds)
-    return begun
+        lag.rounds.read()
+        lag.rounds.answered(begun * each_seconds)
 
 
 def test_a_loop_that_is_in_time_refuses_nothing() -> None:
@@ -108,23 +96,14 @@ def test_a_loop_that_waits_for_a_processor_is_not_overloaded() -> None:
     assert not lag.overloaded
 
 
-def test_in_an_overload_so_many_begin_in_a_round_as_fit_in_a_few_milliseconds() -> None:
-    lag = Lag(0.1)
-    overloaded(lag)
-
-    assert rounds(lag, 30, each_seconds=0.0001) == pytest.approx(ROUND_SECONDS / 0.0001, rel=0.1)
-    assert rounds(lag, 30, each_seconds=0.0005) == pytest.approx(ROUND_SECONDS / 0.0005, rel=0.1)
-    assert rounds(lag, 30, each_seconds=1) == LEAST_BEGUN
-
-
 @pytest.mark.parametrize(("refused", "over"), [(0, True), (5, True), (20, False)])
 def test_an_overload_is_over_when_hardly_anybody_has_to_be_refused(refused: int, over: bool) -> None:
     lag = Lag(0.1)
     now = overloaded(lag)
     for _ in range(100 - refused):
-        lag.read()
+        lag.rounds.read()
         lag.admits()
-    lag.read()
+    lag.rounds.read()
     while lag.admits():
         pass
     for _ in range(refused - 1):
@@ -149,54 +128,6 @@ def test_few_callers_who_come_back_at_once_are_no_overload_however_many_are_refu
         lag.callers = callers
         lag.look(now := now + CALM_SECONDS, PUNCTUAL, 0)
         assert lag.overloaded is is_one
-
-
-async def test_rounds_are_told_apart_in_a_real_loop() -> None:
-    lag = Lag(0.1)
-    lag.start()
-    overloaded(lag, asyncio.get_running_loop().time())
-    begun: list[bool] = []
-
-    def read(requests: int) -> None:
-        begun.extend(lag.admits() for _ in range(requests))
-
-    loop = asyncio.get_running_loop()
-    for _ in range(3):  # three sockets of one round
-        loop.call_soon(read, FIRST_BEGUN)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert begun.count(True) == FIRST_BEGUN
-    await asyncio.sleep(0)
-    read(1)
-
-    assert begun[-1]
-
-
-def test_calls_over_grpc_that_come_in_a_round_are_counted_by_themselves() -> None:
-    lag = Lag(0.1)
-    assert lag.admits_call()
-    overloaded(lag)
-
-    async def two_rounds() -> list[int]:
-        loop = asyncio.get_running_loop()
-        begun = []
-
-        def come() -> None:
-            came = time.perf_counter()
-            while time.perf_counter() - came < 0.01:  # the first of them takes its time
-                pass
-            begun.append(sum([lag.admits_call() for _ in range(100)]))
-
-        for _ in range(2):
-            loop.call_soon(come)
-            loop.call_soon(come)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        return begun
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert runner.run(two_rounds()) == [FIRST_BEGUN, 0, FIRST_BEGUN, 0]
-    assert sum(lag.admits() for _ in range(100)) == FIRST_BEGUN
 
 
 @dataclass
