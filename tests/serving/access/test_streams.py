@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -43,9 +42,30 @@ def slow_key(make_key: MakeKey) -> str:
     return make_key("predict", rate=10)
 
 
+class Counted(Rates):
+    """By a clock that moves on only while somebody is kept waiting."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.let_in = self.kept_waiting = 0
+        super().__init__(None, BURST, clock=lambda: self.now)
+
+    def wait(self, name: str, own: float | None = None) -> float:
+        found = super().wait(name, own)
+        self.now += found
+        self.let_in += not found
+        self.kept_waiting += bool(found)
+        return found
+
+
 @pytest.fixture
-def guard(key: str, slow_key: str, key_path: Path) -> Guard:
-    return Guard(Keys(key_path), None, Rates(None, BURST))
+def rates() -> Counted:
+    return Counted()
+
+
+@pytest.fixture
+def guard(key: str, slow_key: str, key_path: Path, rates: Counted) -> Guard:
+    return Guard(Keys(key_path), None, rates)
 
 
 def revoke(guard: Guard, path: Path) -> None:
@@ -99,15 +119,14 @@ async def test_lines_end_once_their_key_is_revoked(url: str, guard: Guard, key: 
     assert b"prediction" not in last + end
 
 
-async def test_lines_that_are_predicted_together_count_as_one_request(url: str, slow_key: str) -> None:
+async def test_lines_that_are_predicted_together_count_as_one_request(url: str, slow_key: str, rates: Counted) -> None:
     """Whoever sends more than his rate is kept waiting, and loses nothing."""
-    began = time.monotonic()
     async with httpx.AsyncClient(timeout=20) as http:
         answer = await http.post(url, content=ROW * 256 * (BURST + 4), headers=headers(slow_key))
 
     assert len(answer.text.splitlines()) == 256 * (BURST + 4)
     assert "error" not in answer.text
-    assert time.monotonic() - began > 0.35
+    assert (rates.let_in, rates.kept_waiting) == (BURST + 4, 4)
 
 
 async def test_lines_whose_deadline_comes_before_their_turn_end_at_once(url: str, slow_key: str) -> None:
@@ -154,12 +173,11 @@ async def test_an_answer_in_parts_ends_once_its_key_is_revoked(
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_each_message_of_a_collection_counts(channel: grpc.aio.Channel, slow_key: str) -> None:
+async def test_each_message_of_a_collection_counts(channel: grpc.aio.Channel, slow_key: str, rates: Counted) -> None:
     stub = PredictionsStub(channel)  # type: ignore[no-untyped-call]  # generated
     parts = [own.PredictCollectRequest(infer=a_request())] * (BURST + 4)
-    began = time.monotonic()
 
     answer = await stub.PredictCollect(iter(parts), metadata=(("x-api-key", slow_key),), timeout=20)
 
     assert answer.rows == 2 * len(parts)
-    assert time.monotonic() - began > 0.35
+    assert (rates.let_in, rates.kept_waiting) == (BURST + 4, 4)
