@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from serving.batcher import Batcher, Call, Limits
 from serving.congestion import Congestion
 from serving.decoding.depth import refuse_deep
-from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull, ServingError, TooLarge
+from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull, ServingError, too_many_rows
 from serving.lineup import Lineup, Served, Standing
 from serving.metrics.answers import Counts, VersionCounts
 from serving.protocol import JSON, PREDICT, Answer, Model, Rows
@@ -124,7 +124,7 @@ class Engine:
     def refuse_many(self, rows: int) -> None:
         """TooLarge."""
         if rows > self._most_rows:
-            raise TooLarge(f"a request may have {self._most_rows} rows; more of them are for a job")
+            raise too_many_rows(self._most_rows)
 
     def _check(self, served: Served, rows: Rows, call: Call) -> None:
         if rows.count > self._most_rows:
@@ -163,7 +163,8 @@ class Engine:
         waiting = max(lanes.invoked - THREADS, 0)
         if lanes.invoked >= self._limits.waiting_rows or (waiting and not lanes.congestion.admits(waiting)):
             raise QueueFull(lanes.invoked)
-        work = partial(_invoke, served.model, media_type, body, call, time.perf_counter())
+        ask = partial(served.model.invoke, media_type, body, self._most_rows)
+        work = partial(_invoke, ask, call, time.perf_counter())
         answer = await _in_time(lanes.invoke(work), call)
         lanes.congestion.called(1, call.predict, side_by_side=THREADS)
         return answer
@@ -240,13 +241,13 @@ async def _in_time(answer: Awaitable[T], call: Call) -> T:
         raise DeadlineExpired from None
 
 
-def _invoke(model: Model, media_type: str, body: bytes, call: Call, since: float) -> bytes:
+def _invoke(ask: Callable[[], bytes], call: Call, since: float) -> bytes:
     began = time.perf_counter()
     call.queue = began - since
     if call.expired:
         raise DeadlineExpired
     try:
-        return model.invoke(media_type, body)
+        return ask()
     finally:
         ended = time.perf_counter()
         call.predict = ended - began

@@ -99,6 +99,10 @@ class TooLarge(CallerError):
     code = "too-large"
 
 
+def too_many_rows(most: int) -> TooLarge:
+    return TooLarge(f"a request may have {most} rows; more of them are for a job")
+
+
 class NoProbabilities(CallerError):
     code = "no-probabilities"
 

@@ -204,8 +204,11 @@ class Model(Protocol):
     def predict(self, rows: Rows) -> Answer:
         """Blocks. RowsRefused or PredictionFailed."""
 
-    def invoke(self, media_type: str, body: bytes) -> bytes:
-        """MLflow's JSON answer to `body`, which MLflow itself parses. Blocks. InvalidInput, and as `predict`."""
+    def invoke(self, media_type: str, body: bytes, most_rows: int | None = None) -> bytes:
+        """MLflow's JSON answer to `body`, which MLflow itself parses. Blocks.
+
+        InvalidInput, TooLarge where it has more than `most_rows`, and as `predict`.
+        """
 
 
 class Decoder(Protocol):

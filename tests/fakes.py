@@ -81,7 +81,7 @@ class FakeModel:
     def predict(self, rows: Rows) -> Answer:
         return Answer((np.full(rows.count, self.text, object),))
 
-    def invoke(self, media_type: str, body: bytes) -> bytes:
+    def invoke(self, media_type: str, body: bytes, most_rows: int | None = None) -> bytes:
         return self.instead() if self.instead else b'{"predictions": ["' + self.text.encode() + b'"]}'
 
 

@@ -193,8 +193,8 @@ class HostedModel:
             self.plan = None  # from now on MLflow itself reads and writes
             raise
 
-    def invoke(self, media_type: str, body: bytes) -> bytes:
-        return self._call(lambda channel: messages.invoke(channel, media_type, body))
+    def invoke(self, media_type: str, body: bytes, most_rows: int | None = None) -> bytes:
+        return self._call(lambda channel: messages.invoke(channel, media_type, body, most_rows))
 
     def end(self) -> None:
         """Its host, now rather than when nobody holds this any more; another call would start another one."""

@@ -15,12 +15,12 @@ import msgspec
 import numpy as np
 
 from serving.admission.rules import Rules
-from serving.errors import InvalidInput, PredictionFailed, RowsRefused, ServingError
+from serving.errors import InvalidInput, PredictionFailed, RowsRefused, ServingError, TooLarge
 from serving.logs import Elsewhere, where
 from serving.protocol import Answer, Array, NotRows, Rows
 from serving.settings import Runtime
 
-_CALLERS = {each.__name__: each for each in (InvalidInput, RowsRefused)}
+_CALLERS = {each.__name__: each for each in (InvalidInput, RowsRefused, TooLarge)}
 _PLAIN = (str, bytes, bool, int, float, type(None))
 
 
@@ -135,9 +135,9 @@ def ask(connection: Connection, rows: Rows) -> Answer:
     return Answer(tuple(_unpacked(each) for each in found.outputs), found.names)
 
 
-def invoke(connection: Connection, media_type: str, body: bytes) -> bytes:
+def invoke(connection: Connection, media_type: str, body: bytes, most_rows: int | None) -> bytes:
     """Errors as `Model.invoke`, and as `about`."""
-    found = _asked(connection, ("invoke", (media_type, body)))
+    found = _asked(connection, ("invoke", (media_type, body, most_rows)))
     if not isinstance(found, Written):
         raise EOFError
     return found.body

@@ -18,7 +18,7 @@ from mlflow.pyfunc import PyFuncModel, load_model, scoring_server
 
 from serving.decoding import plan
 from serving.decoding.explain import explain, missing_value
-from serving.errors import InvalidInput, PredictionFailed, RowsRefused
+from serving.errors import InvalidInput, PredictionFailed, RowsRefused, too_many_rows
 from serving.protocol import CSV, PARQUET, PREDICT, Answer, Decoder, NotRows, Rows, Tensor
 from serving.runtimes.mlmodel import MlModel
 
@@ -59,11 +59,13 @@ class PyfuncModel:
         except CALLERS_FAULT as error:
             raise refused(error, self.plan, rows) from error
 
-    def invoke(self, media_type: str, body: bytes) -> bytes:
+    def invoke(self, media_type: str, body: bytes, most_rows: int | None = None) -> bytes:
         try:
             rows, params, unwrapped = self._parse(media_type, body)
         except Exception:  # noqa: BLE001 - whatever pandas and numpy raise here is about the body, and quotes it
             raise InvalidInput(explain(self.signature, media_type, body)) from None
+        if most_rows is not None and not unwrapped and _count(rows) > most_rows:
+            raise too_many_rows(most_rows)
         try:
             predictions = self.pyfunc.predict(rows, params=params)
         except MlflowException:
@@ -114,6 +116,15 @@ class PyfuncModel:
         hint = missing_value(self.signature, media_type, body)
         reason = f"the model cannot predict this input ({type(error).__name__})"
         return f"{reason}; {hint}" if hint else reason
+
+
+def _count(parsed: Any) -> int:
+    """Of what MLflow has made of a body: a table, an array, or arrays or lists by name."""
+    if isinstance(parsed, dict):
+        return max((_count(each) for each in parsed.values()), default=0)
+    if isinstance(parsed, np.ndarray):
+        return parsed.shape[0] if parsed.ndim else 1
+    return len(parsed) if isinstance(parsed, pd.DataFrame | list) else 1
 
 
 def flavors(about: MlModel) -> Mapping[str, Any]:

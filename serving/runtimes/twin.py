@@ -79,7 +79,7 @@ class OnnxModel:
         feeds = {name: feed(rows.blocks) for name, feed in self._feeds}
         return Answer((self._run(self._asked[rows.method], feeds, self._options)[0],))
 
-    def invoke(self, media_type: str, body: bytes) -> bytes:
+    def invoke(self, media_type: str, body: bytes, most_rows: int | None = None) -> bytes:
         self.plan.rows(media_type, body)  # a twin is only made for signatures that have a plan: it says what is wrong
         raise NotImplementedError
 

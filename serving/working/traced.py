@@ -65,9 +65,9 @@ class _Noted:
         with self._noting(rows.count):
             return self._model.predict(rows)
 
-    def invoke(self, media_type: str, body: bytes) -> bytes:
+    def invoke(self, media_type: str, body: bytes, most_rows: int | None = None) -> bytes:
         with self._noting(0):
-            return self._model.invoke(media_type, body)
+            return self._model.invoke(media_type, body, most_rows)
 
     @contextmanager
     def _noting(self, rows: int) -> Iterator[None]:

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from serving.decoding import plan
+from serving.errors import too_many_rows
 from serving.lineup import Lineup, Served, Standing
 from serving.protocol import PREDICT_PROBA, Answer, Column, Decoder, Rows, Signature
 from tests.fakes import a_version
@@ -35,7 +36,7 @@ class TensorModel:
     platform: str = "mlflow_fake"
     example: str | None = None
     body: Callable[[bytes], bytes] | None = None
-    """What `invoke` answers."""
+    """What `invoke` answers. A line is a row."""
 
     @cached_property
     def plan(self) -> Decoder | None:
@@ -44,8 +45,10 @@ class TensorModel:
     def predict(self, rows: Rows) -> Answer:
         return self.answers(rows)
 
-    def invoke(self, media_type: str, body: bytes) -> bytes:
+    def invoke(self, media_type: str, body: bytes, most_rows: int | None = None) -> bytes:
         assert self.body is not None
+        if most_rows is not None and body.count(b"\n") > most_rows:
+            raise too_many_rows(most_rows)
         return self.body(body)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from serving.engine import THREADS, Call, Engine, Limits
-from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull
+from serving.errors import DeadlineExpired, NoProbabilities, PredictionFailed, QueueFull, TooLarge
 from serving.lineup import Lineup, Served
 from serving.protocol import PREDICT_PROBA, Answer, Rows
 from tests.fakes import FakeModel, a_version
@@ -221,6 +221,16 @@ async def test_bodies_for_mlflow_wait_in_a_bounded_queue(lineup: Lineup) -> None
     release.set()
     assert await asyncio.gather(*waiting) == [b"x"] * 3
     assert await engine.invoke(served, "text/csv", b"y", Call()) == b"y"
+    engine.close()
+
+
+async def test_bodies_for_mlflow_have_no_more_rows_than_others(lineup: Lineup) -> None:
+    engine = Engine(lineup, Limits(request_rows=2))
+    served = put(lineup, TensorModel(body=lambda body: body))
+
+    assert await engine.invoke(served, "text/csv", b"1\n2\n", Call()) == b"1\n2\n"
+    with pytest.raises(TooLarge):
+        await engine.invoke(served, "text/csv", b"1\n2\n3\n", Call())
     engine.close()
 
 

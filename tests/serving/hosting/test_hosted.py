@@ -16,7 +16,7 @@ import pytest
 from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 
-from serving.errors import InvalidInput, NoLongerWanted, PredictionFailed, RowsRefused, VersionRefused
+from serving.errors import InvalidInput, NoLongerWanted, PredictionFailed, RowsRefused, TooLarge, VersionRefused
 from serving.hosting import messages
 from serving.hosting.hosted import GONE, Host, HostedModel, Hosts
 from serving.lifeline import YIELDS
@@ -406,6 +406,8 @@ def test_a_body_that_only_mlflow_can_read_is_refused_with_its_reason(hosts: Host
 
     with pytest.raises(InvalidInput, match="column 'size' is missing"):
         model.invoke(CSV, b"x\n1\n")
+    with pytest.raises(TooLarge, match="may have 1 rows"):
+        model.invoke(CSV, b"x,size\n1,1\n2,1\n", 1)
 
 
 def test_answers_that_are_no_rows_are_from_then_on_mlflows(hosts: Hosts, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serving.errors import InvalidInput, PredictionFailed, RowsRefused
+from serving.errors import InvalidInput, PredictionFailed, RowsRefused, TooLarge
 from serving.protocol import CSV, JSON, PARQUET, Column, NotRows, Rows, Signature
 from serving.runtimes import mlmodel, pyfunc
 from tests.serving.conftest import quiet
@@ -121,6 +121,22 @@ def test_mlflows_own_way_takes_every_media_type(made: Made, media_type: str, bod
     answer = made("return (rows['x'] + rows['y']).to_numpy()").invoke(media_type, body)
 
     assert json.loads(answer) == {"predictions": [3, 7]}
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        (JSON, BODY),
+        (CSV, b"x,kind,y\n1,a,2\n3,,4\n"),
+        (JSON, b'{"inputs": {"x": [1, 3], "kind": ["a", "b"], "y": [2, 4]}}'),
+    ],
+)
+def test_more_rows_than_a_request_may_have_are_refused(made: Made, media_type: str, body: bytes) -> None:
+    model = made("return (rows['x'] + rows['y']).to_numpy()")
+
+    assert json.loads(model.invoke(media_type, body, 2)) == {"predictions": [3, 7]}
+    with pytest.raises(TooLarge, match=r"^a request may have 1 rows"):
+        model.invoke(media_type, body, 1)
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"{}", b'{"dataframe_records": [{"x": "secret-payload"}]}', b"\xff"])
