@@ -6,6 +6,7 @@ Dockerfiles name their images first; `tests/e2e/standins/build.sh` makes those o
 
 import io
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -342,6 +343,17 @@ def test_our_containers_are_nobody_special(compose: Compose, service: str) -> No
     assert "Read-only file system" in compose.inside(
         service, "try: open('/slipway/new', 'w')\nexcept OSError as refused: print(refused)"
     )
+
+
+def test_s3_is_nobody_special_and_is_given_what_an_earlier_release_wrote_as_root(compose: Compose) -> None:
+    assert re.findall(r"(?m)^[UG]id:\t(\d+)", compose.run("exec", "-T", "s3", "cat", "/proc/1/status")) == ["10001"] * 2
+    owners = "find /data -printf '%u:%g\\n' | sort --unique"
+    compose.run("run", "--rm", "-T", "s3-volume", "chown", "--recursive", "0:0", "/data")
+
+    compose.run("run", "--rm", "-T", "s3-volume")
+
+    said = compose.run("run", "--rm", "-T", "s3-volume", "sh", "-c", owners)
+    assert [line for line in said.splitlines() if re.fullmatch(r"\w+:\w+", line)] == ["slipway:slipway"]
 
 
 def test_the_serving_image_has_what_it_needs_and_no_more(compose: Compose) -> None:
