@@ -503,6 +503,22 @@ def test_without_a_key_nobody_is_answered_and_prometheus_may_read_metrics_alone(
         assert [http.get(path).status_code for path in ("/metrics", "/v2/models/slipway")] == [200, 403]
 
 
+def test_the_proxys_log_has_nothing_of_a_request_that_nobody_answered(compose: Compose) -> None:
+    compose.run("stop", "serving")
+    try:
+        with compose.serving() as http:
+            headers = {"x-api-key": str(compose.written["SLIPWAY_API_KEY"])}
+            answer = http.post("/invocations", params={"token": "in-the-query"}, headers=headers, content="in-the-body")
+    finally:
+        compose.run("start", "serving")
+    said = compose.run("logs", "proxy")
+
+    assert answer.status_code == 502
+    assert '"status":502' in said
+    assert [each for each in (*headers.values(), "in-the-query", "in-the-body") if each in said] == []
+    eventually(lambda: predicts(compose), seconds=90)
+
+
 def test_without_tls_nobody_is_answered(compose: Compose) -> None:
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         httpx.get(compose.url("SERVING_PORT") + "/health")
