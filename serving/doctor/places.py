@@ -4,12 +4,14 @@ import errno
 import json
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 from serving.doctor.finding import Finding, Scene, fine, trouble
 from serving.doctor.http import Silent, look
 from serving.doctor.machine import free_bytes, is_read_only
+from serving.settings import Settings
 from serving.store import offline
 from serving.store.room import shown
 
@@ -25,7 +27,7 @@ def ports(scene: Scene) -> Iterator[Finding]:
         reason = _refused(chosen.host, port)
         if reason is None:
             yield fine("ports", f"{name}: {chosen.at(port)} is free")
-        elif _is_serving(chosen.host, chosen.port, scene.patience_seconds):
+        elif _is_serving(chosen, scene.patience_seconds):
             yield fine("ports", f"{name}: {chosen.at(port)} is taken by serving, which runs")
         else:
             yield trouble("port-taken", f"{name}: cannot listen on {chosen.at(port)}: {reason}")
@@ -44,14 +46,20 @@ def _refused(host: str, port: int) -> str | None:
     return None
 
 
-def _is_serving(host: str, port: int, seconds: float) -> bool:
-    """Of ours, by what it says of itself."""
-    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound  # nosec B104
+def _is_serving(chosen: Settings, seconds: float) -> bool:
+    """Of ours: by what it says of itself, or to who has no key; with TLS, by the certificate that it shows."""
+    host = "127.0.0.1" if chosen.host in {"0.0.0.0", "::"} else chosen.host  # noqa: S104 - compared, not bound  # nosec B104
     try:
-        told = json.loads(look(f"http://{host}:{port}/v2", seconds).text)
-    except (Silent, ValueError):
+        if chosen.tls.certificate is not None:
+            shown = ssl.get_server_certificate((host, chosen.port), timeout=seconds)
+            return shown.strip() in chosen.tls.certificate.read_text()
+        named = f"[{host}]" if ":" in host else host
+        told = json.loads(look(f"http://{named}:{chosen.port}/v2", seconds).text)
+    except (Silent, OSError, ValueError):
         return False
-    return isinstance(told, dict) and told.get("name") == "slipway"
+    if not isinstance(told, dict):
+        return False
+    return told.get("name") == "slipway" or str(told.get("type")).startswith("urn:slipway:problem:")
 
 
 def store(scene: Scene) -> Iterator[Finding]:
