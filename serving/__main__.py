@@ -5,6 +5,7 @@ wrong.
 
 import argparse
 import logging
+import math
 import socket
 import sys
 from contextlib import ExitStack, suppress
@@ -78,7 +79,7 @@ def _serve(words: argparse.Namespace) -> int:
         programs = supervisor.programs(listener, hosts, chosen.workers, counted, offline=chosen.offline)
         if words.jobs and chosen.jobs.database is not None:
             programs += working.programs(hosts, chosen.jobs.workers)
-        patience = chosen.linger_seconds + 2 * chosen.finish_seconds + supervisor.STOP_SECONDS
+        patience = chosen.linger_seconds + math.ceil(chosen.finish_seconds) + supervisor.STOP_SECONDS
         # From then on only workers hold it: once the last one has let go, callers are refused and not kept waiting.
         return supervisor.supervise(programs, counted, patience_seconds=patience, let_go=listener.close)
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,17 +59,23 @@ class More:
 NOTHING_MORE = More()
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What gRPC shares with the HTTP server beside it."""
+
+    certificates: Latest | None = None
+    lag: Lag | None = None
+    ends: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What the HTTP server is to call, and to wait for, when it accepts nothing any more."""
+
+
 def create(
-    settings: Settings,
-    hosts: Path,
-    counted: Path | None = None,
-    certificates: Latest | None = None,
-    lag: Lag | None = None,
+    settings: Settings, hosts: Path, counted: Path | None = None, beside: Beside | None = None
 ) -> Front | Watched:
     """An app that answers with what is posted in the store while it runs, over gRPC too.
 
     `hosts`: the socket of the fork server, for versions that need their own library; its folder is the pod's own.
-    `counted`: this process's folder for what it counts, beside those of the others. `certificates`, `lag`: of gRPC.
+    `counted`: this process's folder for what it counts, beside those of the others.
     """
     lineup = Lineup(settings.models, coming=True, offline=settings.offline)
     engine = _engine(settings, lineup, Counts(counted))
@@ -90,7 +96,7 @@ def create(
         if guard is not None:
             tasks.append(asyncio.create_task(guard.follow()))
         try:
-            async with _grpc(engine, settings, guard, certificates, lag):
+            async with _grpc(engine, settings, guard, beside or Beside()):
                 yield
         finally:
             for task in tasks:
@@ -144,9 +150,7 @@ def _webhooks(settings: Settings, hosts: Path) -> tuple[APIRouter, ...]:
 
 
 @asynccontextmanager
-async def _grpc(
-    engine: Engine, settings: Settings, guard: Guard | None, certificates: Latest | None, lag: Lag | None
-) -> AsyncIterator[None]:
+async def _grpc(engine: Engine, settings: Settings, guard: Guard | None, beside: Beside) -> AsyncIterator[None]:
     if not settings.grpc_port:
         yield
         return
@@ -161,14 +165,16 @@ async def _grpc(
         body_seconds=limits.body_seconds,
         idle_seconds=limits.idle_seconds,
         guard=guard,
-        certificates=certificates,
-        lag=lag,
+        certificates=beside.certificates,
+        lag=beside.lag,
     )
     started = await server.start(engine, settings.at(settings.grpc_port), options)
+    stop = partial(started.stop, settings.finish_seconds)
+    beside.ends.append(stop)
     try:
         yield
     finally:
-        await started.stop(settings.finish_seconds)
+        await stop()  # where nobody did before
 
 
 def build(

@@ -24,6 +24,7 @@ ServingError
 │   ├── RateExceeded         more requests a second than this caller has
 │   ├── AuthUnreachable      the keys of the tokens' issuer
 │   ├── TooManyConnections
+│   ├── Stopping             this server ended before the answer was there
 │   ├── JobsFull
 │   └── JobsUnreachable      the jobs' database, or their place on S3
 ├── DeadlineExpired          the caller's own time limit
@@ -184,6 +185,13 @@ class TooManyConnections(Busy):
 
     def __init__(self) -> None:
         super().__init__("as many connections are open here as may be")
+
+
+class Stopping(Busy):
+    code = "stopping"
+
+    def __init__(self) -> None:
+        super().__init__("this server was stopped before the answer was there; ask again, another one may be here")
 
 
 class JobsFull(Busy):

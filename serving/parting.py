@@ -3,9 +3,10 @@
 Proxies and clients need that while: they notice only after it that nothing may be sent here any more.
 """
 
+import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
@@ -26,16 +27,19 @@ class Watches(NamedTuple):
     lag: Lag
 
 
+Ends = Sequence[Callable[[], Awaitable[None]]]
+
+
 class Server(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, leave: Callable[[], None], watches: Watches, *, linger_seconds: float
+        self, config: uvicorn.Config, leave: Callable[[], None], ends: Ends, watches: Watches, *, linger_seconds: float
     ) -> None:
-        """`leave` is called at the first signal, `linger_seconds` before nothing is accepted any more.
+        """`leave` is called at the first signal, `linger_seconds` before nothing is accepted any more; `ends` then.
 
-        `watches` are started with it.
+        What these return is waited for, while what is under way over HTTP is. `watches` are started with it.
         """
         super().__init__(config)
-        self._leave, self._linger_seconds = leave, linger_seconds
+        self._leave, self._ends, self._linger_seconds = leave, ends, linger_seconds
         self._until: float | None = None
         self._watches = watches
 
@@ -49,6 +53,11 @@ class Server(uvicorn.Server):
         for each in sockets or ():
             self.servers.append(await listening.start(each, config.backlog))
         self._watches.lag.start(listening.take_more)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        ending = asyncio.gather(*(end() for end in self._ends))
+        await super().shutdown(sockets)
+        await ending
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._until is not None:  # a terminal's SIGINT is followed by the supervisor's SIGTERM

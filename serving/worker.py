@@ -76,13 +76,14 @@ def _cannot_start(event: str, error: Exception) -> int:
 def _server(chosen: Settings, words: argparse.Namespace, certificates: Latest | None) -> "Server":
     import uvicorn
 
-    from serving.app import create
+    from serving.app import Beside, create
     from serving.lag import Lag
     from serving.parting import Server, Watches
     from serving.rest import connections
 
     lag = Lag(chosen.limits.lag_seconds)
-    app = create(chosen, words.hosts, words.counted, certificates, lag)
+    beside = Beside(certificates, lag)
+    app = create(chosen, words.hosts, words.counted, beside)
     config = uvicorn.Config(
         app,
         ssl_context_factory=(lambda *_: context_of(certificates)) if certificates else None,
@@ -96,9 +97,8 @@ def _server(chosen: Settings, words: argparse.Namespace, certificates: Latest | 
         ws="none",
         timeout_graceful_shutdown=math.ceil(chosen.finish_seconds),
     )
-    return Server(
-        config, app.leave, Watches(connections.Watch(chosen.limits), lag), linger_seconds=chosen.linger_seconds
-    )
+    watches = Watches(connections.Watch(chosen.limits), lag)
+    return Server(config, app.leave, beside.ends, watches, linger_seconds=chosen.linger_seconds)
 
 
 def _words() -> argparse.Namespace:

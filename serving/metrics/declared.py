@@ -12,6 +12,7 @@ from serving.errors import FollowFailed, ServingError
 from serving.metrics.shapes import Axis, Computed, Group, Kind, Metric, axis
 
 OK, GONE, INTERNAL, OTHER = "ok", "caller-gone", "internal-error", "other"
+TOO_SLOW = "too-slow"
 SLOTS = ("production", "candidate")
 PHASES = ("queue", "decode", "predict", "encode", "total")
 
@@ -59,7 +60,7 @@ def _codes() -> Iterator[str]:
     for each in vars(errors).values():
         if isinstance(each, type) and issubclass(each, ServingError) and not issubclass(each, FollowFailed):
             yield each.code
-    yield from ("not-found", "method-not-allowed", GONE, INTERNAL, OTHER)
+    yield from ("not-found", "method-not-allowed", TOO_SLOW, GONE, INTERNAL, OTHER)
 
 
 CODES = tuple(dict.fromkeys(_codes()))

@@ -5,53 +5,23 @@ uvicorn itself ends only those that are idle after an answer; whoever does not t
 """
 
 import asyncio
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.errors import TooManyConnections
 from serving.lag import Lag
-from serving.metrics.declared import Route
-from serving.rest import problems
-from serving.rest.context import SAFE, a_name
+from serving.metrics.declared import TOO_SLOW, Route
+from serving.rest import problems, unread
+from serving.rest.context import CODE, a_name, request_id, way_of
+from serving.rest.unread import ReadyMade, Refused, Unread
 from serving.settings import Limits
 
-Refused = Callable[[Route], None]
 LEAST_BYTES = 1024
 """That must come in `body_seconds`: a byte now and then is no progress."""
-_PREDICTIONS = {b"/invocations": Route.INVOCATIONS, b"/infer": Route.INFER}
-"""By how their paths end."""
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})\r\n", re.IGNORECASE)
-
-
-class _ReadyMade:
-    """A problem's answer, but for what differs from one to the next."""
-
-    def __init__(self, status: HTTPStatus, code: str, sentence: str, header: str) -> None:
-        named = {"type": f"urn:slipway:problem:{code}", "title": code.replace("-", " ").capitalize(), "status": status}
-        content = {**named, "detail": sentence, "error": sentence, "request_id": "%s"}
-        safe = "".join(f"{name}: {value}\r\n" for name, value in SAFE.items())
-        head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {problems.MEDIA_TYPE}\r\n{header}\r\n{safe}"
-        self._head, self._body = head.encode(), msgspec.json.encode(content)
-
-    def answer(self, request_id: bytes, others: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """`others`: headers of all that this server answers."""
-        body = self._body % request_id
-        more = b"".join(b"%s: %s\r\n" % each for each in others)
-        return b"%s%sx-request-id: %s\r\ncontent-length: %d\r\n\r\n%s" % (self._head, more, request_id, len(body), body)
-
-
-_TOO_SLOW = _ReadyMade(HTTPStatus.REQUEST_TIMEOUT, "too-slow", "the request did not come in time", "connection: close")
-_BUSY = _ReadyMade(
-    HTTPStatus.SERVICE_UNAVAILABLE, "queue-full", "more is asked here than can be answered", "retry-after: 1"
-)
-_REQUEST_ID = re.compile(rb"\r\nx-request-id: *([A-Za-z0-9._:-]{1,128})\r\n", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
@@ -66,7 +36,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
         if len(self.connections) > self._most:
-            self.app = _too_many
+            self.app = partial(_too_many, self._refused)
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
@@ -76,24 +46,20 @@ class Connection(HttpToolsProtocol):
             self._lag.callers += 1
         if self._lag.overloaded and (route := self._asks(data)) is not None and not self._lag.admits():
             self.refused += 1
-            self._refused(route)
-            given = _REQUEST_ID.search(data, 0, data.find(b"\r\n\r\n") + 2)
-            self._tell(_BUSY, given[1] if given else a_name().encode())
+            name = unread.name_of(data)
+            self._refused(Unread(route, unread.BUSY.code, unread.BUSY.status, name))
+            self._tell(unread.BUSY, name)
             return
         super().data_received(data)
 
     def _asks(self, data: bytes) -> Route | None:
-        """For a prediction, if it is one request, and whole. To refuse must cost next to nothing: nothing is parsed."""
+        """For which prediction, if it may be refused: no other request is under way here, or has begun to come."""
         cycle = self.cycle
-        if not data.startswith(b"POST /") or (cycle is not None and not cycle.response_complete):
+        if cycle is not None and not cycle.response_complete:
             return None
         if self.scope is not None and (cycle is None or self.scope is not cycle.scope):
             return None  # of which the head has begun
-        length, end = _LENGTH.search(data), data.find(b"\r\n\r\n")
-        if length is None or end < length.start() or len(data) != end + 4 + int(length[1]):
-            return None
-        path = data[len(b"POST ") : data.find(b" ", len(b"POST "))]
-        return _PREDICTIONS.get(path[path.rfind(b"/") :])
+        return unread.prediction(data)
 
     def awaited(self) -> tuple[str, int] | None:
         """Whether a head or a body is being waited for, and of which request; None: neither."""
@@ -107,11 +73,18 @@ class Connection(HttpToolsProtocol):
         return ("body", id(cycle)) if waits else None
 
     def end(self) -> None:
-        self._tell(_TOO_SLOW, a_name().encode())
+        cycle = self.cycle
+        name = a_name()
+        if cycle is not None and not cycle.response_complete:
+            cycle.scope["state"][CODE] = TOO_SLOW  # whoever waits for its body counts it
+            name = request_id(cycle.scope)
+        elif self.received:  # what was never begun is no request
+            self._refused(Unread(Route.OTHER_HTTP, unread.SLOW.code, unread.SLOW.status, name))
+        self._tell(unread.SLOW, name)
         self.transport.close()
 
-    def _tell(self, ready_made: _ReadyMade, request_id: bytes) -> None:
-        self.transport.write(ready_made.answer(request_id, self.server_state.default_headers))
+    def _tell(self, ready_made: ReadyMade, name: str) -> None:
+        self.transport.write(ready_made.answer(name, self.server_state.default_headers))
 
 
 class Watch:
@@ -141,12 +114,13 @@ class Watch:
         self._seen = seen
 
 
-def limited(limits: Limits, lag: Lag, refused: Refused = lambda _route: None) -> Any:
-    """What uvicorn makes of each connection. `refused` is told of each request that is for its loop's lag."""
+def limited(limits: Limits, lag: Lag, refused: Refused = lambda _unread: None) -> Any:
+    """What uvicorn makes of each connection. `refused` is told of each request that no app sees."""
     return partial(Connection, most=limits.connections, lag=lag, refused=refused)
 
 
-async def _too_many(scope: Scope, receive: Receive, send: Send) -> None:
+async def _too_many(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
     scope["state"]["request_id"] = a_name()
     problem = problems.answer(scope, TooManyConnections(), [(b"connection", b"close")])
+    refused(Unread(way_of(scope["path"]), TooManyConnections.code, problem.status_code, request_id(scope)))
     await problem(scope, receive, send)

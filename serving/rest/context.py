@@ -20,7 +20,7 @@ from serving.access.scopes import Caller
 from serving.engine import Engine
 from serving.lineup import Served
 from serving.metrics.answers import Counts
-from serving.metrics.declared import OK, Route
+from serving.metrics.declared import GONE, OK, Route
 from serving.reporter import Reporter
 from serving.request_log import RequestLog
 from serving.tracing.trace import Trace
@@ -88,7 +88,7 @@ def named(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
     return name
 
 
-def request_id(scope: MutableMapping[str, Any]) -> str:
+def request_id(scope: Mapping[str, Any]) -> str:
     return str(scope["state"]["request_id"])
 
 
@@ -103,9 +103,12 @@ class NameEveryAnswer:
         state = scope.setdefault("state", {})
         state["request_id"] = sane(Headers(scope=scope).get(REQUEST_ID, "").encode("latin-1")) or uuid4().hex
         began = time.perf_counter()
+        answered = False
 
         async def send_named(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = True
                 _name(MutableHeaders(scope=message), state)
                 # Of no version: what is asked about one is not asked of it.
                 self._counts.nobody.ended(Route.OTHER_HTTP, state.get(CODE, OK))
@@ -113,6 +116,9 @@ class NameEveryAnswer:
             await send(message)
 
         await self._app(scope, receive, send_named)
+        if not answered:
+            self._counts.nobody.ended(Route.OTHER_HTTP, state.setdefault(CODE, GONE))
+            tell(self._log, scope, None, time.perf_counter() - began)
 
 
 def about(scope: Scope) -> dict[str, object]:
@@ -162,3 +168,11 @@ def route_of(scope: Scope) -> str | None:
         return "/v2/models/{name}/versions/{version}/infer" if "/versions/" in path else "/v2/models/{name}/infer"
     route: str | None = getattr(scope.get("route"), "path", None)
     return route
+
+
+def way_of(path: str) -> Route:
+    """What a request is counted as that is refused before it is known what it asks for."""
+    if path.startswith("/v2/models/") and path.endswith("/infer"):
+        return Route.INFER
+    one = path == "/invocations" or (path.startswith("/v1/models/") and path.endswith("/invocations"))
+    return Route.INVOCATIONS if one else Route.OTHER_HTTP

@@ -6,6 +6,7 @@ the app behind this one, whose middleware does for them what is done here.
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import lru_cache, partial
@@ -19,16 +20,17 @@ from serving.access import needs
 from serving.access.guard import Guard
 from serving.access.needs import Need
 from serving.engine import Engine
-from serving.errors import QueueFull, ServingError
+from serving.errors import ServingError, Stopping
 from serving.inference import served_soon
 from serving.lineup import Served
-from serving.metrics.declared import GONE, INTERNAL, Route
+from serving.metrics.declared import GONE, INTERNAL, ROUTES, Route
 from serving.protocol import JSON
 from serving.rest import infer, lines, mlflow, problems, watched
 from serving.rest.context import CODE, REQUEST_ID, SAFE, SERVED, about, named, tell
 from serving.rest.gate import Gate, admit
 from serving.rest.line_rows import LineRows
 from serving.rest.prefer import PREFER, prefers_async
+from serving.rest.unread import Unread
 from serving.rest.wire import TIMEOUT, Asked, CallerGone, deadline, timing
 
 log = logging.getLogger(__name__)
@@ -60,9 +62,11 @@ class Front:
         """From now on it says that it is not ready, and answers all the same."""
         self._engine.lineup.leaving = True
 
-    def refused(self, route: Route) -> None:
-        """A prediction was, before it came here."""
-        self._engine.counts.nobody.ended(route, QueueFull.code)
+    def refused(self, unread: Unread) -> None:
+        """A request was, before it came here."""
+        self._engine.counts.nobody.ended(unread.route, unread.code)
+        about = {"protocol": "rest", "route": ROUTES[unread.route][1], "request_id": unread.request_id}
+        self._engine.log.refused(0, ours=unread.status >= 500, code=unread.code, status=unread.status, **about)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,7 +78,7 @@ class Front:
             return
         route, how = way
         headers = dict(scope["headers"])
-        if self._jobs and PREFER in headers and route is Route.INVOCATIONS and prefers_async(headers[PREFER]):
+        if self._jobs and PREFER in headers and _wants_job(scope, route) and prefers_async(headers[PREFER]):
             await self._other(self._as_job(scope), receive, send)
             return
         asked = Asked(scope, receive, headers, named(scope, headers), self._largest_body, route)
@@ -96,6 +100,8 @@ class Front:
         except CallerGone:
             self._gone(asked)
             return
+        except CancelledError:  # uvicorn's, when the time to finish is over
+            problem = self._refused(asked, Stopping())
         except Exception as error:  # noqa: BLE001 - the boundary: see problems.Boundary
             scope["state"][SERVED] = asked.served
             problem = problems.crashed(scope, error)
@@ -198,8 +204,9 @@ class Front:
             try:
                 async for piece in pieces:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
-            except Exception as error:  # noqa: BLE001 - half an answer is out; that it has no end tells the caller
-                counts.ended(Route.LINES, GONE if isinstance(error, CallerGone) else INTERNAL)
+            # Half an answer is out; that it has no end tells the caller.
+            except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever it is
+                counts.ended(Route.LINES, _why_broken(error))
                 asked.scope["state"][SERVED] = asked.served
                 log.warning("stream broken", extra={**about(asked.scope), "cause": logs.where(error)})
                 return
@@ -215,8 +222,10 @@ class Front:
         return problems.answer(asked.scope, error, self._names(asked.served))
 
     def _gone(self, asked: Asked) -> None:
-        self._engine.counted(asked.served).ended(asked.route, GONE)
-        asked.scope["state"] |= {SERVED: asked.served, CODE: GONE}
+        state = asked.scope["state"]
+        state[SERVED] = asked.served
+        code = state.setdefault(CODE, GONE)  # unless he was sent away: he came too slowly
+        self._engine.counted(asked.served).ended(asked.route, code)
         log.debug("caller hung up", extra=about(asked.scope))
         tell(self._engine.log, asked.scope, None, time.perf_counter() - asked.began)
 
@@ -238,9 +247,20 @@ class Front:
         return () if served is None else _named(served.version.name, served.version.number)
 
 
+def _why_broken(error: BaseException) -> str:
+    if isinstance(error, CancelledError):  # uvicorn's, when the time to finish is over
+        return Stopping.code
+    return GONE if isinstance(error, CallerGone) else INTERNAL
+
+
 @lru_cache(64)
 def _named(name: str, number: int) -> Names:
     return (b"x-model-name", name.encode("latin-1", "replace")), (b"x-model-version", str(number).encode())
+
+
+def _wants_job(scope: Scope, route: Route) -> bool:
+    """May it: only what asks for a prediction can be answered later."""
+    return route is Route.INVOCATIONS and scope["method"] == "POST"
 
 
 def _between(path: str) -> str:

@@ -5,6 +5,7 @@ The only place that turns an error into a status, and one of the few that may ca
 
 import logging
 import math
+from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -27,6 +28,7 @@ from serving.errors import (
     NotAuthentic,
     RateExceeded,
     ServingError,
+    Stopping,
     TooLarge,
     Unauthenticated,
     UnknownJob,
@@ -150,6 +152,9 @@ class Boundary:
             await self._app(scope, receive, watched)
         except ClientDisconnect:
             log.debug("caller hung up", extra={"request_id": request_id(scope)})
+        except CancelledError:  # uvicorn's, when the time to finish is over
+            if not started:
+                await answer(scope, Stopping())(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the boundary: see the class
             response = crashed(scope, error)
             if not started:  # half an answer is out; ending without the rest is all the caller can be told

@@ -11,8 +11,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from serving.engine import Call
 from serving.lineup import Served
-from serving.metrics.declared import GONE, INTERNAL, OK, Route
+from serving.metrics.declared import GONE, INTERNAL, OK
 from serving.rest.context import CODE, SERVED, TRACE, route_of
+from serving.rest.unread import Unread
 from serving.rest.wire import Asked
 from serving.tracing.trace import Trace
 from serving.tracing.tracer import Attributes, Done, Tracer
@@ -39,7 +40,7 @@ class Whole(Protocol):
 
     def leave(self) -> None: ...
 
-    def refused(self, route: Route) -> None: ...
+    def refused(self, unread: Unread) -> None: ...
 
 
 class Watched:

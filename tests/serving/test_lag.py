@@ -14,6 +14,7 @@ from serving.lineup import Lineup
 from serving.metrics.declared import Route
 from serving.rest.connections import limited
 from serving.rest.context import SAFE
+from serving.rest.unread import Unread
 from serving.settings import Limits
 from tests.servers import free_port
 from tests.serving.rest.test_front import ROWS
@@ -135,7 +136,7 @@ class Desk:
     """A server whose loop is in an overload when its `lag` says so; what it has refused before it was read."""
 
     lag: Lag
-    refused: list[Route]
+    refused: list[Unread]
     port: int
 
     async def ask(self, *requests: bytes) -> list[bytes]:
@@ -184,7 +185,8 @@ async def test_predictions_are_refused_unread_and_everything_else_is_answered(de
 
     assert [status(each) for each in before + after] == [200, 200]
     assert [status(each) for each in within] == [503, 503, 200, 404, 503]  # it has no jobs
-    assert desk.refused == [Route.INVOCATIONS, Route.INFER, Route.INVOCATIONS]
+    assert [each.route for each in desk.refused] == [Route.INVOCATIONS, Route.INFER, Route.INVOCATIONS]
+    assert {(each.code, each.status) for each in desk.refused} == {("queue-full", 503)}
 
 
 async def test_who_is_refused_unread_is_told_what_all_others_are(desk: Desk) -> None:

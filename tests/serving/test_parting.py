@@ -1,10 +1,12 @@
 """How a server ends: those who are told to look elsewhere lose nothing, and neither does who is being answered."""
 
+import json
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -109,14 +111,56 @@ def test_what_is_being_answered_is_answered_whatever_answers(store: Path, tmp_pa
     assert answers == [200]
 
 
-def test_who_comes_when_nobody_answers_any_more_is_refused_at_once(store: Path) -> None:
+def refuses(port: int) -> bool:
+    with socket.socket() as late:
+        return late.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_who_comes_while_the_last_are_answered_is_refused_at_once_whatever_he_speaks(store: Path) -> None:
     where = ports()
-    with serving(store, where) as running:
+    with (
+        serving(store, where, SERVING_FINISH_SECONDS="60") as running,
+        socket.create_connection(("127.0.0.1", where.rest)) as slow,
+    ):
+        head = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        body = json.dumps(BODY).encode()
+        slow.sendall(head + b"content-length: %d\r\n\r\n" % len(body) + body[:10])
+        assert httpx.get(f"{running.url}/health").status_code == 200  # by then half of the other has been read
+
         running.process.send_signal(signal.SIGTERM)
+
+        for port in (where.rest, where.grpc):
+            eventually(partial(refuses, port), seconds=20)
+        assert running.process.poll() is None
+        slow.sendall(body[10:])
+        assert slow.recv(10_000).startswith(b"HTTP/1.1 200 ")
         assert running.process.wait(20) == 0
 
-        with socket.socket() as late:
-            assert late.connect_ex(("127.0.0.1", where.rest)) != 0
+
+def test_a_request_that_takes_too_long_is_told_so_and_where_the_server_has_gone(store: Path, tmp_path: Path) -> None:
+    a_pyfunc(
+        store / "iris" / "8",
+        predicting=f"import pathlib, time; pathlib.Path('{tmp_path}/asked').touch(); time.sleep(len(rows) > 1 and 60)",
+    )
+    Board(("iris",), store).put(Posting("iris", a_version(8), "iris/8"))
+    env = {"SERVING_ALLOW_CODE": "true", "SERVING_TRUST": "off", "SERVING_FINISH_SECONDS": "1"}
+    with serving(store, ports(), **env) as running, ThreadPoolExecutor(1) as callers:
+        eventually((tmp_path / "asked").exists, seconds=60)  # its own example, as it was loaded
+        (tmp_path / "asked").unlink()
+        two = {"dataframe_split": {"columns": ["x", "size"], "data": ROWS}}
+        asked = callers.submit(httpx.post, f"{running.url}/invocations", json=two, timeout=30)
+        eventually((tmp_path / "asked").exists)
+
+        running.process.send_signal(signal.SIGTERM)
+
+        answer = asked.result()
+        assert running.process.wait(20) == 0
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["type"] == "urn:slipway:problem:stopping"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    log = running.log.read_text()
+    assert '"code": "stopping"' in log
+    assert "Exception in ASGI application" not in log
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import pytest
 
 from serving.rest.context import SAFE
 from tests.servers import Server, eventually
+from tests.serving.samples import read
 from tests.serving.test_supervisor import BODY, WORKER, ask, children, serving
 
 MOST = 300
@@ -68,6 +69,33 @@ def test_who_sends_half_a_request_is_told_and_ended(running: Server, sent: bytes
     assert SAFE.items() <= headers.items()
 
 
+def ended(running: Server, code: str, route: str) -> float:
+    """How many requests."""
+    seen = read(httpx.get(running.url + "/metrics").text)
+    return sum(value for _, value in seen.series("slipway_requests_total", code=code, route=route))
+
+
+@pytest.mark.parametrize(("sent", "route"), [(HEAD, "other"), (HEAD + b"\r\n", "invocations")])
+def test_who_was_too_slow_is_counted_and_told_of_once(running: Server, sent: bytes, route: str) -> None:
+    before = ended(running, "too-slow", route)
+    with connected(running) as slow:
+        slow.sendall(sent)
+        name = json.loads(rest(slow).split(b"\r\n\r\n")[1])["request_id"]
+
+    assert eventually(lambda: ended(running, "too-slow", route) - before) == 1
+    assert ended(running, "caller-gone", route) == 0
+    lines = eventually(lambda: [each for each in running.log.read_text().splitlines() if name in each])
+    assert [json.loads(each)["code"] for each in lines] == ["too-slow"]
+
+
+def test_who_sent_nothing_has_asked_nothing(running: Server) -> None:
+    before = ended(running, "too-slow", "other")
+    with connected(running) as silent:
+        assert rest(silent).startswith(b"HTTP/1.1 408 ")
+
+    assert ended(running, "too-slow", "other") == before
+
+
 def test_a_byte_now_and_then_is_no_progress(running: Server) -> None:
     sent = 0
     with connected(running) as slow:
@@ -118,6 +146,8 @@ def test_idle_connections_are_bounded_and_ended_and_others_do_not_notice(running
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.json()["type"] == "urn:slipway:problem:too-many-connections"
         eventually(lambda: held(running) == 0, seconds=30)
+        assert ended(running, "too-many-connections", "invocations") == 1
+        assert running.log.read_text().count('"code": "too-many-connections"') == 1
         assert ask(running) == [6]
 
 

@@ -1,5 +1,10 @@
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from serving.metrics.answers import Counts
+from serving.request_log import RequestLog
+from serving.rest.context import NameEveryAnswer
 
 
 @pytest.mark.parametrize("given", ["abc-1", "trace:1.2_3", "a" * 128])
@@ -22,3 +27,22 @@ async def test_two_requests_have_two_ids(client: httpx.AsyncClient) -> None:
     first, second = [await client.get("/nope") for _ in range(2)]
 
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+
+async def test_who_is_gone_before_its_answer_is_counted_once() -> None:
+    counts, sent = Counts(), []
+
+    async def ends(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        """As the boundary does when the rest of a body never comes."""
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/models/iris/jobs", "headers": []}
+    await NameEveryAnswer(ends, counts, RequestLog())(scope, receive, send)
+
+    assert not sent
+    assert sum(next(counts.blocks()).values) == 1

@@ -84,6 +84,7 @@ def test_invocations_answers_later_where_that_is_preferred(http: httpx.Client, p
     told = ended(http, answer.json())
     assert http.get(told["result"]).json() == {"predictions": [1.5]}
     assert http.post(path, json=rows(1.5), headers={"prefer": "handling=lenient"}).status_code == 200
+    assert http.get(path, headers={"prefer": "respond-async"}).status_code == 405
 
 
 @pytest.mark.usefixtures("workers")
