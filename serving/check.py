@@ -1,7 +1,7 @@
 """`python -m serving.check`: does serving answer on this machine? With `--ready`: does every model? For health checks.
 
-Plain or with TLS, as the settings say. Reads the few names that it needs by itself: it is started every few seconds,
-and all settings take ten times as long to import as to ask.
+Plain or with TLS, as the environment and `.env` say. Reads the few names that it needs by itself: it is started every
+few seconds, and all settings take ten times as long to import as to ask.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import os
 import ssl
 import sys
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
 
 SECONDS = 4
 ANY = ("0.0.0.0", "::")  # noqa: S104 - where serving listens; this asks it # nosec B104
@@ -18,6 +19,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.check", description=__doc__)
     parser.add_argument("--ready", action="store_true", help="fails until every model answers")
     path = "/v2/health/ready" if parser.parse_args().ready else "/health"
+    if Path(".env").exists():  # containers have none, and ask most often
+        from dotenv import load_dotenv
+
+        load_dotenv(".env")
     try:
         status = _status(path)
     except (OSError, HTTPException) as error:

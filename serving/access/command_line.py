@@ -70,8 +70,13 @@ def run(words: argparse.Namespace) -> int:
 
 def path_of(given: Path | None) -> Path:
     """Of the file: by the command, by the environment or .env, else where it usually is."""
-    named = os.environ.get(VARIABLE) or dotenv_values(".env").get(VARIABLE)
-    return given or (Path(named) if named else FILE)
+    return given or named_by_setting() or FILE
+
+
+def named_by_setting() -> Path | None:
+    """The file that serving reads, as far as can be seen from here: the environment counts more than .env."""
+    named = os.environ[VARIABLE] if VARIABLE in os.environ else dotenv_values(".env").get(VARIABLE)
+    return Path(named) if named else None
 
 
 def _done(words: argparse.Namespace, now: datetime) -> Said:
@@ -102,8 +107,15 @@ def _create(records: dict[str, Record], words: argparse.Namespace, path: Path, n
     made = secret.made()
     expires = None if words.expires is None else now + words.expires
     records[made.id] = Record(made.id, words.name, made.digest, scopes, now, expires, words.rate)
-    told = f"key {made.id} for {words.name}, {', '.join(scopes)}; it is shown this once. {VARIABLE}={path}"
-    return Said(told, made.key)
+    told = f"key {made.id} for {words.name}, {', '.join(scopes)}, in {path}; it is shown this once"
+    return Said(f"{told}{_until_asked_for(path)}", made.key)
+
+
+def _until_asked_for(path: Path) -> str:
+    """What is to be done before anybody is asked for a key."""
+    if named_by_setting() is not None:
+        return ""
+    return f"\nserving asks for keys once .env has {VARIABLE}={path} and it was started again (containers ask already)"
 
 
 def _rotate(records: dict[str, Record], old: Record, overlap: timedelta, now: datetime) -> Said:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from serving.access import key_file
+from serving.access.command_line import FILE
 from serving.access.key_file import KeysUnreadable, Record
 from serving.doctor.finding import Finding, Scene, fine, trouble
 from serving.loopback import is_loopback
@@ -17,7 +18,8 @@ SOON = timedelta(days=14)
 def access(scene: Scene) -> Iterator[Finding]:
     auth, host = scene.settings.auth, scene.settings.host
     if not auth.asks and is_loopback(host):
-        yield fine("access", f"everybody on this machine may ask; {host} lets nobody else in")
+        unused = f"; {FILE} is not asked for, as SERVING_AUTH__KEYS is not set" if FILE.exists() else ""
+        yield fine("access", f"everybody on this machine may ask; {host} lets nobody else in{unused}")
     elif not auth.asks:
         said = f"SERVING_HOST is {host}: nobody is asked for a key"
         yield trouble("access-anyone", said) if auth.anyone else trouble("access-open", said)

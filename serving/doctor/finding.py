@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from serving.doctor.declared import EVERYWHERE, NOT_KNOWN, TROUBLES, Mark
 from serving.settings import Settings
 
-_SECRET = re.compile(r"(SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|_KEY$|_KEY_ID$|DATABASE$|HEADERS$)", re.IGNORECASE)
+_SECRET = re.compile(r"(SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|_KEY$|DATABASE$|HEADERS$)", re.IGNORECASE)
+_PATHS = {"SERVING_TLS__KEY", "SLIPWAY_SIGNING_KEY"}
+"""Of files that hold a secret: which file it is has to be said."""
 _PASSWORD = re.compile(r"//[^/@\s]*@")
 HIDDEN = "***"
 
@@ -53,7 +55,8 @@ def not_known(check: str, said: str) -> Finding:
 
 def secrets_of(env: Mapping[str, str]) -> frozenset[str]:
     """Values that are nobody's to read."""
-    return frozenset(value for name, value in env.items() if _SECRET.search(name) and len(value) >= 4)
+    found = {value for name, value in env.items() if _SECRET.search(name) and name not in _PATHS}
+    return frozenset(value for value in found if len(value) >= 4)
 
 
 def without(finding: Finding, secrets: Iterable[str]) -> Finding:

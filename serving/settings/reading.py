@@ -1,9 +1,21 @@
 """Read the settings from the environment, with a line for each that is wrong."""
 
+import os
+from difflib import get_close_matches
+
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
 from serving.settings.whole import PREFIX, Settings
+
+NEARLY = 0.85
+"""How alike two names are of which one is a slip: difflib's ratio."""
+_REASONS = {
+    "missing": "not set",
+    "int_parsing": "not a whole number",
+    "float_parsing": "not a number",
+    "bool_parsing": "neither true nor false",
+}
 
 
 class SettingsInvalid(Exception):
@@ -31,15 +43,38 @@ def read(models: tuple[str, ...] = ()) -> Settings:
 
     SettingsInvalid has a line for each one that is missing or wrong.
     """
+    misspelt = [f"{name}: {_unknown(name)}" for name in sorted(os.environ) if _meant(name) and _outside_groups(name)]
     try:
-        return Settings(models=models) if models else Settings()
+        found = Settings(models=models) if models else Settings()
     except SettingsError as error:  # the name of a group, which is read as JSON
         wrong = [_group(name) for name in _groups() if f'"{name}"' in str(error)]
-        raise SettingsInvalid(wrong or [str(error)]) from error
+        raise SettingsInvalid((wrong or [str(error)]) + misspelt) from error
     except ValidationError as error:
-        raise SettingsInvalid(
-            [_line(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()]
-        ) from error
+        wrong = [_line(problem["loc"], problem["msg"], problem["type"]) for problem in error.errors()]
+        raise SettingsInvalid(wrong + misspelt) from error
+    if misspelt:
+        raise SettingsInvalid(misspelt)
+    return found
+
+
+def _outside_groups(name: str) -> bool:
+    """Of others Pydantic itself says that they are unknown."""
+    return not any(name.startswith(f"{_env_name(group)}__") for group in _groups())
+
+
+def _meant(name: str) -> str | None:
+    """The setting that `name` is nearly; None for one that it is, and for what is somebody else's.
+
+    Kubernetes gives a pod names of its own for a service of this name, SERVING_SERVICE_HOST among them.
+    """
+    if not name.startswith(PREFIX) or name in env_names():
+        return None
+    return next(iter(get_close_matches(name, env_names(), 1, NEARLY)), None)
+
+
+def _unknown(name: str) -> str:
+    meant = _meant(name)
+    return "there is no such setting" + (f"; did you mean {meant}?" if meant else "")
 
 
 def _group(name: str) -> str:
@@ -51,7 +86,10 @@ def _group(name: str) -> str:
 def _line(where: tuple[int | str, ...], message: str, kind: str) -> str:
     if kind == "model_type" and len(where) == 1:
         return _group(str(where[0]))
-    reason = "not set" if kind == "missing" else message.removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        name = _env_name(*map(str, where))
+        return f"{name}: {_unknown(name)}"
+    reason = _REASONS.get(kind) or message.removeprefix("Value error, ")
     whole = not where or where in {(name,) for name in _groups()}  # a rule about several names, which says which
     return reason if whole else f"{_env_name(*map(str, where))}: {reason}"
 

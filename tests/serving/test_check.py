@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -49,5 +50,16 @@ def test_serving_is_asked_at_the_address_it_listens_on(named: str, asked: str) -
         env = {**os.environ, "SERVING_TLS__CERTIFICATE": "", "SERVING_HOST": named, "SERVING_PORT": str(port)}
         command = [sys.executable, "-m", "serving.check"]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, b"/health: 200\n")
+
+
+def test_where_that_is_may_be_said_in_the_file_that_serving_reads(tmp_path: Path) -> None:
+    with listening("127.0.0.1") as port:
+        (tmp_path / ".env").write_text(f"SERVING_PORT={port}\n")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SERVING_")}
+        env = {**inherited, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "serving.check"]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False)
 
     assert (done.returncode, done.stdout) == (0, b"/health: 200\n")

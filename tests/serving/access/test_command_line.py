@@ -89,6 +89,15 @@ def test_the_file_is_the_one_that_serving_reads(tmp_path: Path) -> None:
     assert names == ["a", "b", "c"]
 
 
+def test_who_makes_a_key_that_is_not_asked_for_yet_is_told_what_is_to_be_done(tmp_path: Path) -> None:
+    before = keys(tmp_path, "create", "--name", "a").stderr
+    (tmp_path / ".env").write_text("SERVING_AUTH__KEYS=.slipway/access/keys.json\n")
+    after = keys(tmp_path, "create", "--name", "b").stderr
+
+    assert "once .env has SERVING_AUTH__KEYS=.slipway/access/keys.json and it was started again" in before
+    assert "started again" not in after
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -156,3 +156,11 @@ def test_what_a_library_says_loses_its_secrets() -> None:
     shown = finding.without(Finding("s3", "failed", said), finding.secrets_of(env)).said
 
     assert shown == "no *** at http://***@host/, or postgresql+psycopg://***@db/jobs in /bin"
+
+
+def test_what_is_no_secret_is_said() -> None:
+    """A user's name may be a word of every sentence, and which file holds a key is what its mender needs."""
+    env = {"AWS_ACCESS_KEY_ID": "slipway", "SERVING_TLS__KEY": "certs/server.key"}
+    said = "s3://slipway-jobs, certs/server.key"
+
+    assert finding.without(Finding("s3", "ok", said), finding.secrets_of(env)).said == said

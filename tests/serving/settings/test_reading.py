@@ -108,3 +108,47 @@ def test_the_name_of_a_group_is_a_line_that_says_what_to_set(environment: pytest
 
     assert line.startswith("SERVING_LIMITS: ")
     assert "SERVING_LIMITS__..." in line
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SERVING_WORKRES", "SERVING_WORKERS"),
+        ("SERVING_TLS_CERTIFICATE", "SERVING_TLS__CERTIFICATE"),
+        ("SERVING_AUTH_KEYS", "SERVING_AUTH__KEYS"),
+        ("SERVING_LIMITS__BRUST", "SERVING_LIMITS__BURST"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(
+    environment: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    """Without TLS, or without keys, because of an underscore: nobody would notice."""
+    environment.setenv(name, "3")
+
+    assert refused() == [f"{name}: there is no such setting; did you mean {meant}?"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("SERVING_SERVICE_HOST", "SERVING_SERVICE_PORT", "SERVING_SERVICE_PORT_REST", "SERVING_PORT_8000_TCP"),
+        *("SERVING_PORT_8000_TCP_PORT", "SERVING_GRPC_SERVICE_PORT", "SERVING_GRPC_PORT_8001_TCP", "SERVING_URL"),
+    ],
+)
+def test_names_of_others_are_let_alone(environment: pytest.MonkeyPatch, name: str) -> None:
+    """Those that Kubernetes makes for services, and the pipelines' own."""
+    environment.setenv(name, "tcp://10.0.0.1:8000")
+
+    assert settings.read()
+
+
+def test_what_is_no_number_is_said_in_words(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SERVING_WORKERS", "many")
+    environment.setenv("SERVING_POLL_SECONDS", "soon")
+    environment.setenv("SERVING_OFFLINE", "perhaps")
+
+    assert sorted(refused()) == [
+        "SERVING_OFFLINE: neither true nor false",
+        "SERVING_POLL_SECONDS: not a number",
+        "SERVING_WORKERS: not a whole number",
+    ]
