@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -44,7 +45,8 @@ class Export:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._resource = Resource.create({"service.name": service, "service.version": __version__})
         self._sender = OTLPSpanExporter(_address(endpoint), timeout=TIMEOUT_SECONDS)
-        self._waiting = BatchSpanProcessor(_Told(self._sender), MOST_WAITING, DELAY_MS, AT_ONCE)
+        told = _Told(self._sender, urlsplit(endpoint).netloc.rpartition("@")[2])
+        self._waiting = BatchSpanProcessor(told, MOST_WAITING, DELAY_MS, AT_ONCE)
 
     def __call__(self, span: Span) -> None:
         self._waiting.on_end(_readable(span, self._resource))
@@ -61,15 +63,17 @@ class Export:
 class _Told(SpanExporter):
     """Says once that a collector cannot be reached, and once that it can again."""
 
-    def __init__(self, sender: SpanExporter) -> None:
-        self._sender, self._reached = sender, True
+    def __init__(self, sender: SpanExporter, collector: str) -> None:
+        """`collector`: its host and port, for people."""
+        self._sender, self._collector, self._reached = sender, collector, True
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._sender.export(spans)
         reached = result is SpanExportResult.SUCCESS
         if reached is not self._reached:
             self._reached = reached
-            (log.info if reached else log.warning)("traces are exported again" if reached else "traces not exported")
+            event = "traces are exported again" if reached else "traces not exported"
+            (log.info if reached else log.warning)(event, extra={"collector": self._collector})
         return result
 
     def shutdown(self) -> None:

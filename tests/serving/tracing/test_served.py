@@ -292,8 +292,9 @@ def test_a_collector_that_comes_back_is_told_again_and_the_log_says_both_once(tm
             eventually(lambda: told("traces are exported again"), seconds=30)
             assert collector.paths == {"/v1/traces"}
             assert collector.named(PATH)
-    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
-    assert events.count("traces not exported") == events.count("traces are exported again") == 1
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    events = [(each["event"], each["collector"]) for each in lines if "traces" in each["event"]]
+    assert events == [(event, f"127.0.0.1:{port}") for event in ("traces not exported", "traces are exported again")]
 
 
 @pytest.mark.slow
