@@ -23,6 +23,7 @@ ClientError
 │   ├── RateExceeded         more requests a second than the key has
 │   ├── AuthUnreachable      the server cannot check a token now
 │   ├── TooManyConnections
+│   ├── Stopping             the server ended before the answer was there
 │   ├── JobsFull
 │   └── JobsUnreachable      what the server keeps jobs in does not answer
 ├── Unreachable              no connection, or one that broke off; tried again too
@@ -168,6 +169,10 @@ class TooManyConnections(Busy):
     code = "too-many-connections"
 
 
+class Stopping(Busy):
+    code = "stopping"
+
+
 class JobsFull(Busy):
     code = "jobs-full"
 
@@ -244,6 +249,7 @@ _NAMED: dict[str, type[ClientError]] = {
         RateExceeded,
         AuthUnreachable,
         TooManyConnections,
+        Stopping,
         JobsFull,
         JobsUnreachable,
         DeadlineExpired,

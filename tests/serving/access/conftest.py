@@ -73,10 +73,15 @@ def issuer(tmp_path: Path) -> Issuer:
 
 
 @pytest.fixture
-async def channel(engine: Engine, guard: Guard) -> AsyncIterator[grpc.aio.Channel]:
-    """To a server that asks the module's `guard`."""
+async def address(engine: Engine, guard: Guard) -> AsyncIterator[str]:
+    """Of a gRPC server that asks the module's `guard`."""
     where = f"127.0.0.1:{free_port()}"
     server = await start(engine, where, Options(guard=guard))
-    async with grpc.aio.insecure_channel(where) as made:
-        yield made
+    yield where
     await server.stop(None)
+
+
+@pytest.fixture
+async def channel(address: str) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(address) as made:
+        yield made
