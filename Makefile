@@ -78,7 +78,7 @@ format: $(ready) ## put the code into the format that `make check` wants
 	.venv/bin/ruff check --fix
 
 test: $(ready) ## all tests but the slow ones
-	$(run) pytest -m "not slow" --numprocesses=2 --dist=loadfile
+	$(run) pytest -m "not slow" --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 test-slow: $(ready) ## fault, load and whole-stack tests
 	$(run) pytest -m slow

@@ -4,13 +4,20 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
 from tests import servers, workspace
+from tests.scheduling import ByFile
 from tests.workspace import Workspace
 
 # How long an example takes says something of the machine, not of the code.
 settings.register_profile("slipway", deadline=None)
 settings.load_profile("slipway")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
