@@ -14,6 +14,7 @@ from serving.decoding.misfits import Table, in_field, in_params, in_table
 from serving.protocol import CSV, PARQUET, Column, Signature, Tensor
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+NO_ROW = "; the CSV has a line of names and no row (curl: --data-binary; -d takes the line ends away)"
 
 
 def explain(signature: Signature, media_type: str, body: bytes) -> str:
@@ -78,7 +79,9 @@ def _csv(signature: Signature, text: str) -> Iterator[str]:
         return
     header, *data = rows
     yield from _ragged(data, len(header))
-    yield from in_table(signature, _by_column(header, [[value or None for value in row] for row in data]))
+    hint = "" if data or len(header) == 1 else NO_ROW
+    for complaint in in_table(signature, _by_column(header, [[value or None for value in row] for row in data])):
+        yield complaint + hint
 
 
 def _json(signature: Signature, payload: object) -> Iterator[str]:

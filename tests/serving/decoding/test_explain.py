@@ -70,6 +70,7 @@ def test_a_json_body_is_told_what_is_wrong_and_where(signature: Signature, paylo
     ("body", "reason"),
     [
         (b"", "the CSV is empty"),
+        (b"x,size1,2", "the CSV has a line of names and no row (curl: --data-binary"),
         (b"count\n1\n", "column 'mean radius' is missing"),
         (
             b"mean radius,count\n1.5,1\n\nsecret-payload,2\n",
