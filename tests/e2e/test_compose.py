@@ -511,12 +511,13 @@ def test_the_proxys_log_has_nothing_of_a_request_that_nobody_answered(compose: C
             answer = http.post("/invocations", params={"token": "in-the-query"}, headers=headers, content="in-the-body")
     finally:
         compose.run("start", "serving")
+    with compose.serving() as http:
+        eventually(lambda: http.get("/health").status_code == 200, seconds=90)
     said = compose.run("logs", "proxy")
 
     assert answer.status_code == 502
     assert '"status":502' in said
     assert [each for each in (*headers.values(), "in-the-query", "in-the-body") if each in said] == []
-    eventually(lambda: predicts(compose), seconds=90)
 
 
 def test_without_tls_nobody_is_answered(compose: Compose) -> None:
