@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 NEVER = float("inf")
 
+_Mark = tuple[int, int, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -34,6 +36,9 @@ class Keys:
         """KeysUnreadable."""
         self._path, self._look_seconds = path, look_seconds
         self._seen = _mark(path)
+        """Of what was read last, and well."""
+        self._told: tuple[_Mark | None, str] | None = None
+        """What was wrong at the last look."""
         self._known = known(key_file.read(path))
 
     def caller(self, key: bytes) -> Caller | None:
@@ -58,16 +63,22 @@ class Keys:
                 log.exception("looking at the keys stumbled")
 
     def look(self) -> None:
-        """Read the file if it has changed. One that cannot be read changes nothing, and is told of once."""
-        mark = _mark(self._path)
-        if mark == self._seen:
+        """Read the file if it has changed. One that cannot be read changes nothing, and is told of once.
+
+        It is tried again at each look: the next one may find a descriptor free, or other rights.
+        """
+        mark = _mark(self._path)  # before reading: what changes meanwhile has another one at the next look
+        if mark is not None and mark == self._seen:
             return
-        self._seen = mark
         try:
             self._known = known(key_file.read(self._path))
         except KeysUnreadable as error:
-            log.error("keys not read, the former ones count", extra={"reason": str(error)})
+            told = mark, str(error)
+            if told != self._told:
+                log.error("keys not read, the former ones count", extra={"reason": str(error)})
+            self._told = told
         else:
+            self._seen, self._told = mark, None
             log.info("keys read", extra={"keys": len(self._known)})
 
 
@@ -82,10 +93,13 @@ def known(records: Iterable[Record]) -> Mapping[str, Known]:
     }
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
-    """What tells one content of the file from the next. Through links: Kubernetes changes those."""
+def _mark(path: Path) -> _Mark | None:
+    """What tells one content of the file from the next, also where whoever copies it keeps its time and its size.
+
+    Through links: Kubernetes changes those.
+    """
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

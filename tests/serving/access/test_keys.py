@@ -1,5 +1,10 @@
 import asyncio
+import errno
 import logging
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -105,3 +110,52 @@ def test_a_file_that_was_spoilt_or_lost_changes_nothing_and_is_told_of_once(
     late = make_key("predict")
     keys.look()
     assert keys.caller(late.encode()) is not None
+
+
+@contextmanager
+def no_descriptor_free() -> Iterator[None]:
+    """As in a process that has as many open as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_look_that_could_not_open_the_file_takes_no_revocation_away(
+    key_path: Path, make_key: MakeKey, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = make_key("predict").encode()
+    keys = Keys(key_path)
+    with key_file.changing(key_path) as records:
+        records.clear()
+
+    with no_descriptor_free():
+        keys.look()
+        keys.look()
+
+    assert [record.__dict__["reason"] for record in caplog.records] == [f"{key_path}: {os.strerror(errno.EMFILE)}"]
+    assert keys.caller(key) is not None, "as long as nobody knows better"
+    keys.look()
+    assert keys.caller(key) is None
+
+
+def test_a_copy_that_keeps_time_and_size_is_noticed(key_path: Path, make_key: MakeKey) -> None:
+    """As `rsync --inplace --times` makes one."""
+    key = make_key("predict").encode()
+    keys = Keys(key_path)
+    before = key_path.stat()
+    spaces = b"[]".ljust(before.st_size)
+
+    def copied() -> bool:
+        """The file's clock moves on in steps of milliseconds."""
+        key_path.write_bytes(spaces)
+        os.utime(key_path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return key_path.stat().st_ctime_ns != before.st_ctime_ns
+
+    eventually(copied)
+    keys.look()
+
+    assert key_path.stat().st_mtime_ns == before.st_mtime_ns
+    assert keys.caller(key) is None
