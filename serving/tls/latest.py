@@ -4,8 +4,11 @@ A connection keeps what it was made with. Files that are no good, half written p
 """
 
 import logging
+import math
 import ssl
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +17,23 @@ from serving.tls.certificates import CertificateInvalid, Certificates, read
 
 log = logging.getLogger(__name__)
 
-_Stamp = tuple[tuple[int, int, int] | None, ...]
+AGAIN_SECONDS = 5
+"""Files that were refused are looked at again so much later: they may be readable, or their time have come."""
+
+_Stamp = tuple[tuple[int, int, int, int] | None, ...]
 
 
 class Latest:
     """For threads, too: gRPC asks from its own."""
 
-    def __init__(self, places: Tls) -> None:
+    def __init__(self, places: Tls, clock: Callable[[], float] = time.monotonic) -> None:
         """CertificateInvalid."""
         self._files = tuple(each for each in (places.certificate, places.key, places.client_ca) if each)
-        self._places, self._lock = places, threading.Lock()
+        self._places, self._clock, self._lock = places, clock, threading.Lock()
+        self._refused: _Stamp | None = None
+        self._reason, self._again_at = "", -math.inf
         self._seen = self._stamp()
+        """Of what was read last, and taken."""
         self._read = read(places)
 
     @property
@@ -32,21 +41,25 @@ class Latest:
         return self._places.client_ca is not None
 
     def now(self) -> Certificates:
-        """Read again only when a file is another one than at the last look: what is wrong is said once."""
+        """Read again only when a file is another one than was taken; what was refused, now and then."""
         with self._lock:
             # Before reading: what changes meanwhile is another stamp at the next look.
             stamp = self._stamp()
-            if stamp != self._seen:
-                self._seen = stamp
-                self._read_again()
+            if stamp != self._seen and (stamp != self._refused or self._clock() >= self._again_at):
+                self._read_again(stamp)
             return self._read
 
-    def _read_again(self) -> None:
+    def _read_again(self, stamp: _Stamp) -> None:
+        new = stamp != self._refused
+        self._refused, self._again_at = stamp, self._clock() + AGAIN_SECONDS
         try:
             self._read = read(self._places)
         except CertificateInvalid as refused:
-            log.error("certificate not taken, the former one stays", extra={"reason": str(refused)})
+            if new or str(refused) != self._reason:
+                log.error("certificate not taken, the former one stays", extra={"reason": str(refused)})
+            self._reason = str(refused)
         else:
+            self._seen, self._refused = stamp, None
             log.info("certificate changed", extra={"until": self._read.until.isoformat()})
 
     def _stamp(self) -> _Stamp:
@@ -69,9 +82,9 @@ def context_of(latest: Latest) -> LatestContext:
     return made
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def _stamp(file: Path) -> tuple[int, int, int, int] | None:
     try:
         found = file.stat()  # through links: Kubernetes changes where they lead
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

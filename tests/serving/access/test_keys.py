@@ -2,9 +2,6 @@ import asyncio
 import errno
 import logging
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import pytest
 from serving.access import key_file
 from serving.access.keys import Keys
 from serving.access.scopes import Scope
+from tests.fakes import no_descriptor_free
 from tests.servers import eventually
 from tests.serving.access.conftest import MakeKey
 
@@ -110,17 +108,6 @@ def test_a_file_that_was_spoilt_or_lost_changes_nothing_and_is_told_of_once(
     late = make_key("predict")
     keys.look()
     assert keys.caller(late.encode()) is not None
-
-
-@contextmanager
-def no_descriptor_free() -> Iterator[None]:
-    """As in a process that has as many open as it may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_look_that_could_not_open_the_file_takes_no_revocation_away(

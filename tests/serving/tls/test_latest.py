@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.tls.latest import Latest
+from serving.tls.latest import AGAIN_SECONDS, Latest
+from tests.fakes import Clock, no_descriptor_free
+from tests.servers import eventually
 from tests.serving.tls.papers import Papers
 
 
@@ -36,6 +38,56 @@ def test_a_broken_pair_keeps_the_former_one_and_is_said_once(papers: Papers, cap
     assert "is not the key of" in caplog.records[0].__dict__["reason"]
 
     papers.key.write_bytes(issued.key)
+    assert latest.now().certificate == issued.certificate
+
+
+def test_what_could_not_be_read_once_is_read_soon(papers: Papers, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing tells when a descriptor is free again, or when the time of a certificate has come."""
+    clock = Clock()
+    latest = Latest(papers.tls(), clock)
+    first = latest.now()
+    issued = papers.put()
+
+    with no_descriptor_free():
+        for _ in range(3):
+            assert latest.now() is first
+            clock.now += AGAIN_SECONDS
+    assert ["Too many open files" in record.__dict__["reason"] for record in caplog.records] == [True]
+    clock.now -= 1
+    assert latest.now() is first, "not at each connection"
+    clock.now += 1
+    assert latest.now().certificate == issued.certificate
+    assert latest.now() is latest.now()
+
+
+def test_another_reason_is_said_too(papers: Papers, caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    latest = Latest(papers.tls(), clock)
+    papers.certificate.write_bytes(papers.authority.sign("slipway").certificate)  # and its key not yet
+
+    with no_descriptor_free():
+        latest.now()
+    clock.now += AGAIN_SECONDS
+    latest.now()
+
+    reasons = [record.__dict__["reason"] for record in caplog.records]
+    assert ["Too many open files" in each for each in reasons] == [True, False]
+
+
+def test_files_that_get_other_rights_are_read_at_once(papers: Papers) -> None:
+    latest = Latest(papers.tls(), Clock())
+    issued = papers.put()
+    with no_descriptor_free():
+        assert latest.now().certificate != issued.certificate
+
+    def allowed() -> bool:
+        """The files' clock moves on in steps of milliseconds."""
+        before = papers.key.stat().st_ctime_ns
+        papers.key.chmod(0o640)
+        return papers.key.stat().st_ctime_ns != before
+
+    eventually(allowed)
+
     assert latest.now().certificate == issued.certificate
 
 
