@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_certificates
@@ -37,7 +38,11 @@ def read(places: Tls) -> Certificates:
     certificate, key = _bytes(CERTIFICATE, places.certificate), _bytes(KEY, places.key)
     shown = _certificates(CERTIFICATE, places.certificate, certificate)[0]
     _refuse_outdated(CERTIFICATE, places.certificate, shown)
-    if _public(shown.public_key()) != _public(_private_key(places.key, key).public_key()):
+    try:
+        fits = _public(shown.public_key()) == _public(_private_key(places.key, key).public_key())
+    except UnsupportedAlgorithm as error:
+        raise CertificateInvalid(f"{CERTIFICATE}: {places.certificate}: {error}; make it with P-256 or RSA") from error
+    if not fits:
         raise CertificateInvalid(
             f"{KEY}: {places.key} is not the key of {places.certificate}; name the two of one pair"
         )

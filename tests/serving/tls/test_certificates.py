@@ -1,3 +1,4 @@
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def lock(papers: Papers) -> None:
     papers.key.write_bytes(locked)
 
 
+def odd(papers: Papers) -> None:
+    """A curve that OpenSSL knows and Python does not."""
+    curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime192v3"]
+    subprocess.run(["openssl", "genpkey", *curve, "-out", papers.key], check=True, capture_output=True)
+
+
 WRONG: dict[str, tuple[Callable[[Papers], object], str]] = {
     "no file": (lambda papers: papers.certificate.unlink(), "SERVING_TLS__CERTIFICATE: .*server.pem: No such file"),
     "no key": (lambda papers: papers.key.unlink(), "SERVING_TLS__KEY: .*server.key: No such file .*make certs"),
@@ -38,6 +45,7 @@ WRONG: dict[str, tuple[Callable[[Papers], object], str]] = {
         "SERVING_TLS__KEY: .*server.key is not the key of .*server.pem",
     ),
     "locked key": (lock, "SERVING_TLS__KEY: .* locked with a password"),
+    "odd key": (odd, "SERVING_TLS__CERTIFICATE: .*Curve .* is not supported; make it with P-256 or RSA"),
     "outdated": (
         lambda papers: papers.put(papers.authority.sign("slipway", NAMES, good_for=YESTERDAY)),
         "SERVING_TLS__CERTIFICATE: .* is good until .* and no longer; renew it",
