@@ -4,24 +4,25 @@ A token that was checked is remembered until it ends: checking a signature takes
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import jwt
 
-from serving.access.issuer import IssuerKeys
+from serving.access.issuer import ALGORITHMS, IssuerKeys
 from serving.access.scopes import Caller, Grant, grant
 from serving.errors import Unauthenticated
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""With public keys, all of them: a token that names HS256 or none is refused."""
 LEEWAY_SECONDS = 30
 REMEMBERED = 10_000
 LONGEST = 16_384
 SHOWN = 64
 """Characters of a subject, in logs."""
+MOST_TRIED = 4
+"""Keys, for a token that names none: whoever invents tokens must not make us check a hundred signatures."""
 _REQUIRED = ["exp", "iss", "aud", "sub"]
 
 
@@ -32,13 +33,14 @@ class Expected:
 
 
 class Tokens:
-    def __init__(self, expected: Expected, keys: IssuerKeys) -> None:
-        self._expected, self._keys = expected, keys
+    def __init__(self, expected: Expected, keys: IssuerKeys, clock: Callable[[], float] = time.time) -> None:
+        """`clock`: of what is remembered; PyJWT has its own."""
+        self._expected, self._keys, self._clock = expected, keys, clock
         self._checked: dict[bytes, tuple[float, Caller]] = {}
 
     def remembered(self, token: bytes) -> Caller | None:
         found = self._checked.get(sha256(token).digest())
-        return found[1] if found is not None and found[0] > time.time() else None
+        return found[1] if found is not None and found[0] > self._clock() else None
 
     async def follow(self) -> None:
         """The issuer's keys, until cancelled."""
@@ -53,23 +55,17 @@ class Tokens:
             header = jwt.get_unverified_header(text)
         except (UnicodeDecodeError, jwt.PyJWTError):
             raise Unauthenticated("it is neither a key of this server nor a token") from None
-        key = await self._keys.key(header.get("kid"))
-        if key is None:
+        named = await self._keys.keys(header.get("kid"))
+        # The algorithms are the keys', never merely the token's: a public key is no secret of HS256.
+        signers = [each for each in named if each.algorithm_name == header.get("alg")][:MOST_TRIED]
+        if not signers:
             raise Unauthenticated("the token is signed with no key of its issuer")
-        return self._check(token, text, key)
+        return self._check(token, text, signers)
 
-    def _check(self, token: bytes, text: str, key: jwt.PyJWK) -> Caller:
+    def _check(self, token: bytes, text: str, signers: Sequence[jwt.PyJWK]) -> Caller:
         # Without their causes: the log would have a warning for whoever tries.
         try:
-            claims: dict[str, Any] = jwt.decode(
-                text,
-                key,
-                algorithms=ALGORITHMS,
-                audience=self._expected.audience,
-                issuer=self._expected.issuer,
-                leeway=LEEWAY_SECONDS,
-                options={"require": _REQUIRED},
-            )
+            claims = self._claims(text, signers)
             until = float(claims["exp"]) + LEEWAY_SECONDS  # PyJWT takes it as text, too
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("the token has expired") from None
@@ -82,6 +78,21 @@ class Tokens:
         caller = Caller(f"token {subject[:SHOWN]!a}", _granted(claims), bucket=f"token {whole}")
         self._remember(sha256(token).digest(), until, caller)
         return caller
+
+    def _claims(self, text: str, signers: Sequence[jwt.PyJWK]) -> dict[str, Any]:
+        """By the one that signed it. PyJWTError, and what odd claims make of it."""
+        for each in signers:
+            with suppress(jwt.InvalidSignatureError):
+                return jwt.decode(
+                    text,
+                    each,
+                    algorithms=ALGORITHMS,
+                    audience=self._expected.audience,
+                    issuer=self._expected.issuer,
+                    leeway=LEEWAY_SECONDS,
+                    options={"require": _REQUIRED},
+                )
+        raise jwt.InvalidSignatureError
 
     def _remember(self, digest: bytes, until: float, caller: Caller) -> None:
         if len(self._checked) >= REMEMBERED:

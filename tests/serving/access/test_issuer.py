@@ -1,7 +1,6 @@
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from serving.access.issuer import IssuerKeys, Patience
 from serving.errors import AuthUnreachable
+from tests.fakes import Clock
 from tests.servers import eventually
 from tests.serving.access.conftest import Issuer
 
@@ -60,65 +60,67 @@ def published(issuer: Issuer) -> Iterator[Published]:
 async def test_keys_are_read_once_and_again_when_one_is_missing(published: Published, issuer: Issuer) -> None:
     keys = IssuerKeys(published.url, Patience(pause_seconds=0))
 
-    assert await keys.key("one") is not None
-    assert await keys.key("one") is not None
+    assert await keys.keys("one")
+    assert await keys.keys("one")
     assert published.asked == 1
     issuer.rotate("two")
-    assert await keys.key("two") is not None
-    assert await keys.key("one") is None
-    assert await keys.key(None) is not None, "the only one needs no name"
+    assert await keys.keys("two")
+    assert not await keys.keys("one")
+    assert await keys.keys(None), "the only one needs no name"
 
 
 async def test_invented_names_do_not_flood_the_issuer(published: Published) -> None:
-    keys = IssuerKeys(published.url)
+    keys = IssuerKeys(published.url, clock=Clock())
 
-    assert [await keys.key(f"invented {number}") for number in range(50)] == [None] * 50
+    assert [await keys.keys(f"invented {number}") for number in range(50)] == [()] * 50
     assert published.asked == 1
 
 
 async def test_an_issuer_that_is_down_takes_no_known_key_away(published: Published) -> None:
     keys = IssuerKeys(published.url, Patience(0, 0))
-    assert await keys.key("one") is not None
+    assert await keys.keys("one")
 
     published.down = True
 
-    assert await keys.key("one") is not None
+    assert await keys.keys("one")
     with pytest.raises(AuthUnreachable):
-        await IssuerKeys(published.url).key("one")
+        await IssuerKeys(published.url).keys("one")
 
 
 async def test_an_issuer_that_hangs_holds_up_no_known_key_and_all_others_once(published: Published) -> None:
     keys = IssuerKeys(published.url, Patience(0, 0))
-    assert await keys.key("one") is not None
+    assert await keys.keys("one")
     published.answers.clear()
     asked = published.asked
 
-    others = [asyncio.create_task(keys.key(f"invented {number}")) for number in range(5)]
+    others = [asyncio.create_task(keys.keys(f"invented {number}")) for number in range(5)]
     for _ in range(5):
-        assert await asyncio.wait_for(keys.key("one"), 2) is not None, "who is known waits for nobody"
+        assert await asyncio.wait_for(keys.keys("one"), 2), "who is known waits for nobody"
     await asyncio.to_thread(eventually, lambda: published.asked == asked + 1)
     published.answers.set()
 
-    assert await asyncio.wait_for(asyncio.gather(*others), 5) == [None] * 5
+    assert await asyncio.wait_for(asyncio.gather(*others), 5) == [()] * 5
     assert published.asked == asked + 1, "they shared one reading"
 
 
 async def test_the_pause_begins_when_a_reading_has_ended(published: Published) -> None:
     """Or one that takes as long as the pause would be followed by the next one at once."""
-    keys = IssuerKeys(published.url, Patience(fresh_seconds=300, pause_seconds=0.5))
+    clock, patience = Clock(), Patience()
+    keys = IssuerKeys(published.url, patience, clock)
     published.down = True
     published.answers.clear()
-    first = asyncio.create_task(keys.key("one"))
+    first = asyncio.create_task(keys.keys("one"))
     await asyncio.to_thread(eventually, lambda: published.asked == 1)
-    began = time.monotonic()
-    await asyncio.to_thread(eventually, lambda: time.monotonic() - began > 0.6)
+    clock.now += patience.pause_seconds + 1
     published.answers.set()
     with pytest.raises(AuthUnreachable):
         await first
 
-    with pytest.raises(AuthUnreachable):
-        await keys.key("one")
-    assert published.asked == 1
+    for asked in (1, 2):
+        with pytest.raises(AuthUnreachable):
+            await keys.keys("one")
+        assert published.asked == asked
+        clock.now += patience.pause_seconds + 1
 
 
 async def test_keys_are_kept_fresh_without_being_asked_for(published: Published, issuer: Issuer) -> None:
@@ -134,7 +136,7 @@ async def test_keys_are_kept_fresh_without_being_asked_for(published: Published,
 async def test_the_log_says_where_the_keys_should_be_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     keys = IssuerKeys("http://me:secret@127.0.0.1:9/jwks.json?token=secret")
     with pytest.raises(AuthUnreachable):
-        await keys.key("one")
+        await keys.keys("one")
 
     (record,) = caplog.records
     assert "SERVING_AUTH__JWKS" in record.getMessage()
@@ -148,7 +150,7 @@ async def test_what_is_no_set_of_keys_is_as_none(tmp_path: Path, content: str) -
     path.write_text(content)
 
     with pytest.raises(AuthUnreachable):
-        await IssuerKeys(str(path)).key("one")
+        await IssuerKeys(str(path)).keys("one")
 
 
 async def test_keys_that_are_not_for_signatures_are_left_out(issuer: Issuer) -> None:
@@ -157,4 +159,4 @@ async def test_keys_that_are_not_for_signatures_are_left_out(issuer: Issuer) -> 
     issuer.path.write_text(json.dumps(found))
 
     with pytest.raises(AuthUnreachable):
-        await IssuerKeys(str(issuer.path)).key("one")
+        await IssuerKeys(str(issuer.path)).keys("one")
