@@ -42,10 +42,13 @@ A message never repeats what the caller sent.
 
 class ServingError(Exception):
     code = "serving-error"
+    ours = True
+    """Is it this server that could not answer? Whoever runs it wants to know, on every transport alike."""
 
 
 class CallerError(ServingError):
     code = "bad-request"
+    ours = False
 
 
 class Unauthenticated(CallerError):
@@ -167,6 +170,7 @@ class QueueFull(Busy):
 
 class RateExceeded(Busy):
     code = "rate-exceeded"
+    ours = False
 
     def __init__(self, wait_seconds: float) -> None:
         super().__init__("this key or token has used up its requests a second")

@@ -8,11 +8,18 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from serving import errors
+from serving.errors import ServingError
+from serving.metrics.declared import INTERNAL
+
 log = logging.getLogger(__name__)
 
 Which = Literal["off", "errors", "all"]
 ERRORS_A_SECOND = 20
 """Of one process. Who is refused as fast as he can ask must not make the log what holds up all others."""
+
+_KINDS = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ServingError)]
+_OURS = frozenset({INTERNAL, *(each.code for each in _KINDS if each.ours)})
 
 
 class RequestLog:
@@ -26,11 +33,11 @@ class RequestLog:
         if self.all:
             log.info("request answered", extra={**about, "ms": round(seconds * 1000, 2)})
 
-    def refused(self, seconds: float, *, ours: bool, **about: object) -> None:
-        """`ours`: is it this server that could not answer? Of errors alone a few each second are told."""
+    def refused(self, seconds: float, code: str, **about: object) -> None:
+        """`code`: of the error, whose kind says whose fault it is. Of errors alone a few each second are told."""
         if not self.errors:
             return
-        extra = {**about, "ms": round(seconds * 1000, 2)}
+        extra = {**about, "code": code, "ms": round(seconds * 1000, 2)}
         if not self.all:
             second = int(self._clock())
             if second != self._second:
@@ -41,4 +48,4 @@ class RequestLog:
                 return
             if self._left_out:
                 extra["left_out"], self._left_out = self._left_out, 0
-        log.log(logging.WARNING if ours else logging.INFO, "request refused", extra=extra)
+        log.log(logging.WARNING if code in _OURS else logging.INFO, "request refused", extra=extra)

@@ -144,7 +144,7 @@ def tell(log: RequestLog, scope: Scope, status: int | None, seconds: float) -> N
     if code == OK:
         log.answered(seconds, **line, **about(scope))
     else:
-        log.refused(seconds, ours=status is not None and status >= 500, code=code, **line, **about(scope))
+        log.refused(seconds, code, **line, **about(scope))
 
 
 def _name(headers: MutableHeaders, state: MutableMapping[str, Any]) -> None:

@@ -11,15 +11,6 @@ from serving.request_log import RequestLog
 if TYPE_CHECKING:
     from serving.rpc.exchange import Question
 
-FAILURES = {
-    StatusCode.UNKNOWN,
-    StatusCode.DEADLINE_EXCEEDED,
-    StatusCode.UNIMPLEMENTED,
-    StatusCode.INTERNAL,
-    StatusCode.UNAVAILABLE,
-    StatusCode.DATA_LOSS,
-}
-"""Whose fault is not the caller's: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/"""
 _STATUS = {OK: StatusCode.OK, GONE: StatusCode.CANCELLED, DeadlineExpired.code: StatusCode.DEADLINE_EXCEEDED}
 
 
@@ -42,11 +33,10 @@ def about(question: "Question") -> dict[str, object]:
 
 def tell(log: RequestLog, question: "Question", code: str, status: StatusCode | None) -> None:
     """How it ended. A message that is refused has no status: its call goes on."""
-    ended = status_for(code, status)
     line: dict[str, object] = {"protocol": "grpc", "route": ROUTES[question.route][1]}
-    line |= {} if question.is_message else {"status": ended.name}
+    line |= {} if question.is_message else {"status": status_for(code, status).name}
     seconds = question.seconds
     if code == OK:
         log.answered(seconds, **line, **about(question))
     else:
-        log.refused(seconds, ours=ended in FAILURES and not question.is_message, code=code, **line, **about(question))
+        log.refused(seconds, code, **line, **about(question))

@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING
 from grpc import StatusCode
 
 from serving.metrics.declared import OK, ROUTES, Route
-from serving.rpc.told import FAILURES, status_for
+from serving.rpc.told import status_for
 from serving.tracing.trace import Trace
 from serving.tracing.tracer import Attributes, Done, Kind, Tracer
 
 if TYPE_CHECKING:
     from serving.rpc.exchange import Question
 
+_FAILURES = {
+    StatusCode.UNKNOWN,
+    StatusCode.DEADLINE_EXCEEDED,
+    StatusCode.UNIMPLEMENTED,
+    StatusCode.INTERNAL,
+    StatusCode.UNAVAILABLE,
+    StatusCode.DATA_LOSS,
+}
+"""Whose fault is not the caller's: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/"""
 _OURS = {Route.PREDICT, Route.PREDICT_STREAM, Route.PREDICT_COLLECT}
 
 
@@ -29,7 +38,7 @@ def ended(tracer: Tracer, question: "Question", code: str, status: StatusCode | 
         return
     kind: Kind = "internal" if question.is_message else "server"
     status = status_for(code, status)
-    failed = code != OK if question.is_message else status in FAILURES
+    failed = code != OK if question.is_message else status in _FAILURES
     attributes = _about(question, code, None if question.is_message else status)
     decode, encode = (question.call.decode, question.call.encode) if question.call is not None else (0.0, 0.0)
     name = "message" if question.is_message else _name(question.route)
