@@ -4,12 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import httpx
 import numpy as np
 import pytest
 import uvicorn
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from serving.access import key_file
 from serving.access.guard import Guard
@@ -153,6 +156,24 @@ async def test_a_stream_of_messages_ends_once_its_key_is_revoked(
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call.read()
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_reflection_ends_once_its_key_is_revoked(
+    channel: grpc.aio.Channel, guard: Guard, key: str, key_path: Path
+) -> None:
+    stub: Any = ServerReflectionStub(cast(Any, channel))
+    call = stub.ServerReflectionInfo(metadata=(("x-api-key", key),), timeout=20)
+    question = ServerReflectionRequest(list_services="")
+    await call.write(question)
+    assert (await call.read()).list_services_response.service
+
+    revoke(guard, key_path)
+    await call.write(question)
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call.read()
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert refused.value.trailing_metadata()["x-error-code"] == "unauthenticated"
 
 
 async def test_an_answer_in_parts_ends_once_its_key_is_revoked(
