@@ -27,7 +27,8 @@ def configure(level: str, stream: TextIO, form: Form = "auto") -> None:
     """Send every logger of the process to `stream`, in one form."""
     # Its own handlers would print beside ours, in another shape.
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
-    # Its core would write lines of its own; what they tell of, Python is told of too.
+    # Its core would write lines of its own, one for every stranger who fails a handshake; what matters of what they
+    # tell of, Python is told of too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for_people = stream.isatty() if form == "auto" else form == "terminal"
     handler = logging.StreamHandler(stream)

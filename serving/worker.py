@@ -43,9 +43,6 @@ def main() -> int:
     logs.configure(chosen.log_level, sys.stderr, chosen.log_format)
     lifeline.end_with_parent(sys.argv)
 
-    # gRPC's own library prints a line, in a form of its own, for every stranger that fails a handshake.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-
     try:
         certificates = Latest(chosen.tls) if chosen.tls.certificate else None
     except CertificateInvalid as error:  # they were good when serving was started
