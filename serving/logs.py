@@ -35,7 +35,7 @@ def configure(level: str, stream: TextIO, form: Form = "auto") -> None:
     handler.setFormatter(ForPeople() if for_people else ForMachines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("serving").setLevel(level.upper())
-    logging.captureWarnings(capture=True)
+    logging.captureWarnings(capture=True)  # or they would go to stderr as they are; as py.warnings they go nowhere
     for name in _QUOTES_ROWS:  # their warnings name columns and params that the caller sent
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # One warning for every retry of every poll while the registry is down; that it is down is logged once.

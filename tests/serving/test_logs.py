@@ -131,7 +131,8 @@ init_logger()
 for name in ("uvicorn.error", "uvicorn.access", "grpc", "grpc._cython.cygrpc", "alembic.runtime.migration", "dbos",
              "sqlalchemy.engine", "asyncio"):
     logging.getLogger(name).error("said by\\n%s", name)
-warnings.warn("of a library")
+warnings.warn("of a library, about secret-payload")
+logging.getLogger("mlflow.pyfunc").warning("about secret-payload")
 thread = threading.Thread(target=lambda: int("secret-payload"))
 thread.start()
 thread.join()
@@ -153,7 +154,8 @@ def test_libraries_and_crashes_are_told_in_the_same_shape(form: str) -> None:
     assert len(names) == len(set(names)) == 8
     assert [line["event"] for line in lines if line["level"] == "critical"] == ["thread crashed", "crashed"]
     assert lines[-1]["exception"].endswith("RuntimeError: the end")
-    assert "secret-payload" not in ran.stderr
+    assert "secret-payload" not in ran.stderr, "neither of an exception in a thread nor of a warning"
+    assert "py.warnings" not in ran.stderr
 
 
 def test_people_are_told_where_that_is_wanted() -> None:
