@@ -66,7 +66,7 @@ class Front:
         """A request was, before it came here."""
         self._engine.counts.nobody.ended(unread.route, unread.code)
         about = {"protocol": "rest", "route": ROUTES[unread.route][1], "request_id": unread.request_id}
-        self._engine.log.refused(0, ours=unread.status >= 500, code=unread.code, status=unread.status, **about)
+        self._engine.log.refused(0, unread.code, status=unread.status, **about)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
