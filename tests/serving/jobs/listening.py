@@ -26,7 +26,11 @@ class Listener:
 def listening() -> Iterator[Listener]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            length = int(self.headers["content-length"])
+            body = self.rfile.read(length)
+            if len(body) < length:  # its sender was killed while it told
+                self.close_connection = True
+                return
             named = {name.lower(): value for name, value in self.headers.items()}
             listener.messages.append(Message(named, body))
             self.send_response(listener.status)
