@@ -138,9 +138,10 @@ PROCESSES = Group(
         Metric("slipway_process_starts_total", "counter", "How often is each process started?"),
         Metric("slipway_process_deaths_total", "counter", "How often does each process die?"),
     ),
-    ("pid",),
+    ("pid", "started"),
 )
-"""Of one child of the supervisor, in the supervisor, which has one of its own too. `pid`: 0 while it does not run."""
+"""Of one child of the supervisor, in the supervisor, which has one of its own too. `pid`: 0 while it does not run.
+`started`: in seconds since the epoch."""
 
 GROUPS = {group.name: group for group in (ANSWERS, FOLLOWING, HOSTS, PROCESSES)}
 
@@ -192,6 +193,9 @@ AGE = Computed(
     ("model",),
 )
 RUNNING = Computed("slipway_processes", "gauge", "How many processes of each kind run?", ("kind",))
+STARTED = Computed(
+    "slipway_process_start_time_seconds", "gauge", "Since when does each process run?", ("kind", "process")
+)
 CPU = Computed("slipway_process_cpu_seconds_total", "counter", "Which process uses the CPU?", ("kind", "process"))
 MEMORY = Computed(
     "slipway_process_resident_memory_bytes", "gauge", "Which process uses the memory?", ("kind", "process")
@@ -225,7 +229,7 @@ OF_WORKERS = {
     each.name: each
     for each in (LINEUP, ANSWERING, QUEUE, QUEUE_LIMIT, STALE, CANDIDATE, TRIED, TRIED_ERRORS, TRIED_P99, COMPARED)
 }
-COMPUTED = (*OF_WORKERS.values(), *OF_JOBS, AGE, RUNNING, CPU, MEMORY, MEMORY_LIMIT, *OF_GPUS, BUILD)
+COMPUTED = (*OF_WORKERS.values(), *OF_JOBS, AGE, RUNNING, STARTED, CPU, MEMORY, MEMORY_LIMIT, *OF_GPUS, BUILD)
 
 
 def listed() -> dict[str, tuple[Kind, tuple[str, ...], str]]:

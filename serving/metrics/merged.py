@@ -22,6 +22,7 @@ from serving.metrics.declared import (
     OF_WORKERS,
     PROCESSES,
     RUNNING,
+    STARTED,
 )
 from serving.metrics.now import Gauge, Now
 from serving.metrics.usage import Usage
@@ -54,10 +55,9 @@ def of_all(root: Path, more: Iterable[Gauge] = ()) -> Merged:
     `more`: gauges that are no process's own.
     """
     found = list(block.read(root))
-    pids = {each.labels: int(_doubles(each)[PROCESSES.starts["pid"]]) for each in found if each.group == PROCESSES.name}
     living = [
-        Process(kind, name, used, now.told(root / name, pid))
-        for (kind, name), pid in pids.items()
+        Process(kind, name, since, used, now.told(root / name, pid))
+        for (kind, name), pid, since in _started(found)
         # The supervisor may not have noticed yet that one has ended.
         if pid and (used := usage.of(pid)) and not used.ended
     ]
@@ -69,8 +69,18 @@ def of_all(root: Path, more: Iterable[Gauge] = ()) -> Merged:
 class Process:
     kind: str
     name: str
+    since: float
     used: Usage
     now: Now
+
+
+def _started(found: Iterable[Found]) -> Iterator[tuple[Labels, int, float]]:
+    """Labels, pid and start of whatever the supervisor has started."""
+    at = PROCESSES.starts
+    for each in found:
+        if each.group == PROCESSES.name and len(each.values) == 8 * PROCESSES.size:
+            values = _doubles(each)
+            yield each.labels, int(values[at["pid"]]), float(values[at["started"]])
 
 
 def _doubles(found: Found) -> Doubles:
@@ -113,6 +123,7 @@ def _ages(found: Iterable[Found]) -> Iterator[Gauge]:
 def _used(living: Iterable[Process]) -> Iterator[Gauge]:
     yield MEMORY_LIMIT.name, (), usage.memory_limit()
     for each in living:
+        yield STARTED.name, (each.kind, each.name), each.since
         yield from _one(each.kind, each.name, each.used)
         if each.kind == FORK_SERVER and (hosts := usage.of_hosts(each.now.pid, each.now.hosts)):
             yield from _one("host", "hosts", hosts, running=len(each.now.hosts))

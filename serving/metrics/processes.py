@@ -4,6 +4,7 @@ Light, for both import little.
 """
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from serving.metrics.declared import HOSTS, PROCESSES
 SUPERVISOR = "supervisor"
 
 _STARTS, _DEATHS = PROCESSES.starts["slipway_process_starts_total"], PROCESSES.starts["slipway_process_deaths_total"]
-_PID = PROCESSES.starts["pid"]
+_PID, _SINCE = PROCESSES.starts["pid"], PROCESSES.starts["started"]
 _STARTED, _DIED = HOSTS.starts["slipway_hosts_started_total"], HOSTS.starts["slipway_hosts_died_total"]
 
 
@@ -29,6 +30,7 @@ class Programs:
     def started(self, program: str, pid: int) -> None:
         values = self._of(program)
         values[_STARTS] += 1
+        values[_SINCE] = time.time()  # once: what /proc says would move with the clock
         values[_PID] = pid
 
     def died(self, program: str) -> None:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -84,6 +85,24 @@ def test_processes_are_shown_by_kind_with_what_they_use(tmp_path: Path) -> None:
     assert running == {"supervisor": 1, "worker": 3, "syncer": 1, "fork-server": 1, "host": 0}
     for name in ("slipway_process_cpu_seconds_total", "slipway_process_resident_memory_bytes"):
         assert seen.value(name, kind="worker", process="worker-10") > 0
+
+
+def test_a_process_tells_since_when_it_runs_and_its_successor_another_time(tmp_path: Path) -> None:
+    programs, before = Programs(tmp_path), time.time()
+
+    def since() -> float:
+        return shown(tmp_path).value("slipway_process_start_time_seconds", kind="worker", process="worker-1")
+
+    programs.started("worker 1", os.getpid())
+    first = since()
+    assert before <= first <= time.time()
+    assert since() == first
+    assert shown(tmp_path).value("slipway_process_start_time_seconds", kind="supervisor") <= first
+
+    programs.died("worker 1")
+    assert list(shown(tmp_path).series("slipway_process_start_time_seconds", kind="worker")) == []
+    programs.started("worker 1", os.getpid())
+    assert since() > first
 
 
 def test_hosts_are_one_process_and_what_ended_ones_used_stays(tmp_path: Path) -> None:
