@@ -5,6 +5,7 @@ own: when a joined call fails, every request is tried by itself.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -95,6 +96,14 @@ class Batcher:
     @property
     def waiting_rows(self) -> int:
         return self._waiting_rows
+
+    @property
+    def most_waiting_rows(self) -> float:
+        """That may wait now: by their number, their time, or their bytes as far as those who wait tell."""
+        by_bytes = math.inf
+        if self._waiting_bytes:
+            by_bytes = self._waiting_rows * self._limits.waiting_bytes / self._waiting_bytes
+        return max(min(self._limits.waiting_rows, self._congestion.most_rows(), by_bytes), 1)
 
     async def submit(self, rows: Rows, call: Call) -> Answer:
         """QueueFull at once; DeadlineExpired, or what the model raises. Cancelling takes the rows out of the queue."""

@@ -49,6 +49,10 @@ class Congestion:
         """Is that more than should wait now?"""
         return waiting_rows * self._row_seconds > self._allowed()
 
+    def most_rows(self) -> float:
+        """That may wait now, before the next is refused."""
+        return self._allowed() / self._row_seconds if self._row_seconds else math.inf
+
     def joined(self, most_rows: int) -> int:
         """So many rows at most should be joined for a call now; `most_rows` when it is no overload."""
         if not self._called_row_seconds or self._clock() >= self._until:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -138,17 +138,18 @@ class Engine:
         """Where to count what is asked of `served`; None: of no version."""
         return self.counts.nobody if served is None else self.counts.of(served.version.name, served.version.number)
 
-    @property
-    def waiting_limit(self) -> int:
-        """Rows that may wait for one model."""
-        return self._limits.waiting_rows
-
     def waiting(self) -> Mapping[str, int]:
         """How many rows wait for each model, and bodies that MLflow itself is to read."""
         found: Counter[str] = Counter()
         for served, lanes in self._lanes.items():
             found[served.version.name] += lanes.waiting
         return found
+
+    def waiting_limit(self, name: str) -> float:
+        """Rows that may wait for the model now, where most do: at one version, or for MLflow's own parser."""
+        ways = [way for served, lanes in self._lanes.items() if served.version.name == name for way in lanes.ways()]
+        _, most = max(ways, key=lambda way: (way[0], -way[1]), default=(0, self._limits.waiting_rows))
+        return most
 
     def close(self) -> None:
         """Takes no more work; what runs is not waited for, but for traces on their way, a moment."""
@@ -185,6 +186,7 @@ class _Lanes:
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
         limits = limits if model.joins else replace(limits, lanes=THREADS)
         self.batcher = Batcher(model.predict, limits, self.pool, joins=model.joins, seen=seen)
+        self._most_invoked = limits.waiting_rows
         self.congestion = Congestion(limits.waiting_seconds)
         """Of bodies that MLflow itself reads."""
         self.invoked = 0
@@ -194,6 +196,11 @@ class _Lanes:
     @property
     def waiting(self) -> int:
         return self.batcher.waiting_rows + self.invoked
+
+    def ways(self) -> Iterator[tuple[int, float]]:
+        """How many rows wait, and how many may."""
+        yield self.batcher.waiting_rows, self.batcher.most_waiting_rows
+        yield self.invoked, min(self._most_invoked, THREADS + max(self.congestion.most_rows(), 1))
 
     async def invoke(self, work: Callable[[], bytes]) -> bytes:
         """In a thread, when one is free: who stops waiting takes the body along."""

@@ -94,7 +94,7 @@ class Reporter:
             yield ANSWERING.name, (name,), float(standing.served is not None)
             yield STALE.name, (name,), float(not standing.reaches_registry)
             yield QUEUE.name, (name,), waiting.get(name, 0)
-            yield QUEUE_LIMIT.name, (name,), self._engine.waiting_limit
+            yield QUEUE_LIMIT.name, (name,), self._engine.waiting_limit(name)
             for slot, served in in_slots(standing):
                 yield LINEUP.name, (name, slot, str(served.version.number)), 1
             if standing.candidate is not None:

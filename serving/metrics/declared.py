@@ -154,7 +154,7 @@ LINEUP = Computed(
 ANSWERING = Computed("slipway_answering_workers", "gauge", "In how many workers does the model answer?", ("model",))
 QUEUE = Computed("slipway_queue_rows", "gauge", "How many rows wait for the model?", ("model",))
 QUEUE_LIMIT = Computed(
-    "slipway_queue_limit_rows", "gauge", "How many rows may wait for it, until callers are refused?", ("model",)
+    "slipway_queue_limit_rows", "gauge", "How many rows may wait for it now, until callers are refused?", ("model",)
 )
 STALE = Computed(
     "slipway_stale",

@@ -425,3 +425,27 @@ async def test_what_waits_is_bounded_in_bytes(pool: ThreadPoolExecutor) -> None:
 
     model.release()
     await asyncio.gather(held, waiting)
+
+
+async def test_how_many_may_wait_is_told_by_the_bound_that_comes_first(pool: ThreadPoolExecutor) -> None:
+    def slow(rows: Rows) -> Answer:
+        threading.Event().wait(0.01 * rows.count)
+        return Answer((rows.blocks[0][:, 0],))
+
+    batcher = Batcher(slow, Limits(waiting_rows=1000, waiting_seconds=0.5), pool, joins=True)
+    assert batcher.most_waiting_rows == 1000
+
+    await batcher.submit(Rows((np.zeros((5, 1)),), 5), Call())
+
+    assert 1 <= batcher.most_waiting_rows <= 50  # half a second of 10 ms a row
+
+
+async def test_how_many_may_wait_is_told_by_bytes_when_those_are_nearly_gone(desk: Open) -> None:
+    at = desk(waiting_bytes=100)
+    held, waiting = await at.busy(), at.ask(1, width=12)
+    await submitted()
+
+    assert at.batcher.waiting_rows / at.batcher.most_waiting_rows > 0.95
+
+    at.model.release()
+    await asyncio.gather(held, waiting)

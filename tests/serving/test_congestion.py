@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from serving.congestion import (
@@ -52,6 +54,17 @@ def test_it_is_over_when_nobody_was_refused_for_a_while(measured: Congestion, cl
     clock.now += CALM_SECONDS
 
     assert measured.admits(int(MOST / ROW))
+
+
+def test_it_says_how_many_may_wait_now(clock: Clock, measured: Congestion) -> None:
+    assert Congestion(MOST, clock).most_rows() == math.inf
+    assert measured.most_rows() == pytest.approx(MOST / ROW)
+
+    measured.admits(1000)
+    assert measured.most_rows() == pytest.approx(WAITED_CALLS)
+
+    clock.now += CALM_SECONDS
+    assert measured.most_rows() == pytest.approx(MOST / ROW)
 
 
 def test_one_call_that_was_held_up_refuses_nobody(measured: Congestion) -> None:

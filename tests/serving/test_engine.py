@@ -224,6 +224,31 @@ async def test_bodies_for_mlflow_wait_in_a_bounded_queue(lineup: Lineup) -> None
     engine.close()
 
 
+async def test_how_many_may_wait_is_told_of_the_version_that_most_wait_for(lineup: Lineup) -> None:
+    engine, held = Engine(lineup, Limits(waiting_rows=100)), Held()
+    assert engine.waiting_limit("iris") == 100
+
+    def slowly(rows: Rows) -> Answer:
+        threading.Event().wait(0.1 * rows.count)
+        return total(rows)
+
+    slow = put(lineup, TensorModel(answers=slowly), inline_rows=0)
+    await engine.answer(slow, THREE_ROWS, Call())
+    assert 1 <= engine.waiting_limit("iris") < 100
+
+    busy = put(lineup, TensorModel(answers=held), number=8, inline_rows=0)
+    running = asyncio.create_task(engine.answer(busy, THREE_ROWS, Call()))
+    assert await asyncio.to_thread(held.started.wait, 20)
+    waiting = asyncio.create_task(engine.answer(busy, THREE_ROWS, Call()))
+    await asyncio.sleep(0)
+    assert engine.waiting_limit("iris") == 100
+    assert engine.waiting_limit("wine") == 100
+
+    held.release.set()
+    await asyncio.gather(running, waiting)
+    engine.close()
+
+
 async def test_bodies_for_mlflow_have_no_more_rows_than_others(lineup: Lineup) -> None:
     engine = Engine(lineup, Limits(request_rows=2))
     served = put(lineup, TensorModel(body=lambda body: body))
