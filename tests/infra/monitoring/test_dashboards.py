@@ -121,6 +121,13 @@ def test_a_dashboard_can_be_narrowed_to_a_server(board: Board) -> None:
     assert all(f"${name}" in str(board["panels"]) for name in named)
 
 
+def test_refusals_that_know_no_model_are_shown_whichever_model_is_chosen() -> None:
+    shown = {panel["title"]: panel["targets"][0]["expr"] for panel in panels(boards()["overview"])}
+
+    for title in ("Requests by version", "Errors by code"):
+        assert 'model=~"$model|"' in shown[title]
+
+
 def test_compose_mounts_what_grafana_is_told_to_read() -> None:
     mounted = dict(volume.split(":")[:2][::-1] for volume in COMPOSE["grafana"]["volumes"])
 

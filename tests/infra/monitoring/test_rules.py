@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.infra.monitoring.asked import MONITORING, alerts
+from tests.infra.monitoring.asked import MONITORING, alerts, recordings, selectors
 from tests.infra.monitoring.programs import program
 from tests.servers import ROOT
 
@@ -76,3 +76,16 @@ def test_an_alert_names_only_labels_that_it_has(alert: str) -> None:
     }
 
     assert set(re.findall(r"\$labels\.(\w+)", str(alerts()[alert]["annotations"]))) <= has
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_a_sentence_about_requests_has_no_hole_where_no_version_was_found(alert: str) -> None:
+    recorded = recordings()
+    asked_for = {each.metric for each in selectors(alerts()[alert]["expr"])}
+    while asked_for & recorded.keys():
+        asked_for = {
+            each.metric for name in asked_for for each in (selectors(recorded[name]) if name in recorded else [])
+        } | asked_for - recorded.keys()
+
+    if "slipway_requests_total" in asked_for:
+        assert not re.search(r"(?<!or )\$labels\.model", str(alerts()[alert]["annotations"]))
