@@ -3,12 +3,13 @@
 import os
 import resource
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from serving.doctor.finding import Finding, Scene, fine, trouble
+from serving.metrics import usage
 from serving.store.room import shown
 
 WORKER_BYTES = 200 << 20
@@ -19,14 +20,13 @@ DESCRIPTORS = 4096
 TEMPORARY_BYTES = 1 << 30
 LONGEST_SOCKET = 107
 _OURS = len("/slipway-12345678/hosts")
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True)
 class Machine:
     cores: int
     memory: int | None
-    """Bytes that are free, or that the container may have; None: nobody says."""
+    """Bytes that are free, and no more than the container may have; None: nobody says."""
     descriptors: int
 
 
@@ -47,12 +47,12 @@ def of(found: Machine, workers: int) -> Iterator[Finding]:
         yield trouble("workers-many", f"{workers} workers on {found.cores} core(s)")
     if found.memory is not None and found.memory < needed:
         yield trouble(
-            "memory-short", f"{shown(found.memory)} free; {workers} workers take {shown(needed)}, models apart"
+            "memory-short", f"{shown(found.memory)} to be had; {workers} workers take {shown(needed)}, models apart"
         )
     if 0 <= found.descriptors < DESCRIPTORS:
         yield trouble("descriptors-few", f"a process may have {found.descriptors} files and connections open")
     if workers <= found.cores and (found.memory is None or found.memory >= needed):
-        memory = "" if found.memory is None else f", {shown(found.memory)} free"
+        memory = "" if found.memory is None else f", {shown(found.memory)} to be had"
         yield fine("machine", f"{found.cores} core(s) for {workers} worker(s){memory}")
 
 
@@ -77,11 +77,9 @@ def free_bytes(folder: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def _memory() -> int | None:
-    found: list[int] = []
+def _memory(limits: Iterable[Path] = usage.LIMITS) -> int:
+    found = [usage.memory_limit(limits)]
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         found.append(next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) << 10)
-    with suppress(OSError, ValueError):  # `max` is no number
-        found.append(int(_CGROUP.read_text()))
-    return min(found, default=None)
+    return min(found)

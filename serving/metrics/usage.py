@@ -9,7 +9,7 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 TRIES = 3
-_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Of a container, as it sees them: cgroup's version 2, and 1. `max`, or an absurd number, where there is none."""
 
 
@@ -49,7 +49,7 @@ def of_hosts(fork_server: int, hosts: Iterable[int]) -> Usage | None:
     return None  # each time one had ended meanwhile, and was in one sum or in both: rather no number than a wrong one
 
 
-def memory_limit(limits: Iterable[Path] = _LIMITS) -> int:
+def memory_limit(limits: Iterable[Path] = LIMITS) -> int:
     """Bytes that all processes here may have: a container's limit, or all there are."""
     found = [os.sysconf("SC_PHYS_PAGES") * _PAGE]
     for each in limits:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from serving.doctor.declared import TROUBLES
 from serving.doctor.finding import Finding
 from serving.doctor.http import Seen
 from serving.doctor.machine import Machine
+from serving.metrics import usage
 from serving.protocol import View
 from tests.fakes import a_version
 
@@ -98,6 +100,14 @@ def test_a_date_says_how_far_a_clock_is_off() -> None:
 )
 def test_a_machine_is_told_from_its_size(found: Machine, workers: int, expected: list[str]) -> None:
     assert codes(list(machine.of(found, workers))) == expected
+
+
+def test_the_memory_of_a_container_is_its_limit_whichever_cgroup_tells_it(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.limit_in_bytes"
+    limit.write_text("1048576\n")
+
+    assert machine._memory([tmp_path / "memory.max", limit]) == 1 << 20
+    assert usage.LIMITS[1].name == limit.name
 
 
 @pytest.mark.parametrize(
