@@ -13,6 +13,8 @@ from serving.metrics.shapes import Axis, Computed, Group, Kind, Metric, axis
 
 OK, GONE, INTERNAL, OTHER = "ok", "caller-gone", "internal-error", "other"
 TOO_SLOW = "too-slow"
+KINDS = ("supervisor", "fork-server", "syncer", "worker", "job-worker", "host")
+"""Of processes."""
 SLOTS = ("production", "candidate")
 PHASES = ("queue", "decode", "predict", "encode", "total")
 

@@ -11,7 +11,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from tests.infra.monitoring.asked import MONITORING, boards, panels
+from serving.metrics.declared import OF_JOBS
+from tests.infra.monitoring.asked import MONITORING, boards, filled, panels, selectors
 from tests.servers import ROOT
 
 GRAFANA = MONITORING / "grafana"
@@ -119,6 +120,16 @@ def test_a_dashboard_can_be_narrowed_to_a_server(board: Board) -> None:
 
     assert "instance" in named
     assert all(f"${name}" in str(board["panels"]) for name in named)
+
+
+@pytest.mark.parametrize("board", boards().values(), ids=list(boards()))
+def test_every_panel_heeds_the_server_that_is_chosen(board: Board) -> None:
+    """But those about what is not one server's: the jobs' database, and alerts, some of which have no server."""
+    for panel in panels(board):
+        for target in panel["targets"]:
+            asked = list(selectors(filled(target["expr"])))
+            if not {each.metric for each in asked} <= {"ALERTS", *(metric.name for metric in OF_JOBS)}:
+                assert target["expr"].count("$instance") == len(asked), panel["title"]
 
 
 def test_refusals_that_know_no_model_are_shown_whichever_model_is_chosen() -> None:

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from serving.jobs.job import STATES
-from serving.metrics.declared import CODES, GROUPS, PHASES, ROUTES, SLOTS, listed
+from serving.metrics.declared import CODES, GROUPS, KINDS, PHASES, ROUTES, SLOTS, listed
 from tests.infra.monitoring.asked import (
     Question,
     Selector,
@@ -20,12 +20,10 @@ from tests.infra.monitoring.asked import (
     recordings,
     selectors,
 )
-from tests.servers import ROOT
 
 QUESTIONS = [*of_rules(), *of_boards(), *of_variables()]
 OF_PROMETHEUS = {"up": set[str](), "ALERTS": {"alertname", "alertstate", "severity"}}
 EVERYWHERE = {"job", "instance"}
-DOCS = (ROOT / "docs/metrics.md").read_text()
 OF_CANDIDATES = ("loading", "running", "out", "refused")
 VALUES = {
     "code": set(CODES),
@@ -35,7 +33,7 @@ VALUES = {
     "protocol": {protocol for protocol, _ in ROUTES},
     "state": {*STATES, *OF_CANDIDATES},
     "job": {"slipway"},
-    "kind": set(re.findall(r"`([\w-]+)`", next(line for line in DOCS.splitlines() if line.startswith("| `kind`")))),
+    "kind": set(KINDS),
 }
 
 
@@ -81,7 +79,7 @@ def test_what_serving_is_to_blame_for_is_one_list() -> None:
     """Of all the codes that a request can end with: each is the caller's doing, a refusal for load, or a failure."""
     (failures,) = [
         value
-        for each in selectors(recordings()["model_code:slipway_failures:rate5m"])
+        for each in selectors(recordings()["instance_model_code:slipway_failures:rate5m"])
         for label, _, value in each.matchers
         if label == "code"
     ]

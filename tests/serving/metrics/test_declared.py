@@ -5,7 +5,8 @@ import re
 import pytest
 
 from serving.errors import FollowFailed, ServingError
-from serving.metrics.declared import CODES, GROUPS, ROUTES, Route, listed
+from serving.metrics import block
+from serving.metrics.declared import CODES, GROUPS, KINDS, ROUTES, SLOTS, Route, listed
 from serving.rpc.exchange import route_of
 from serving.rpc.inference_service import InferenceService
 from serving.rpc.predictions_service import PredictionsService
@@ -36,6 +37,18 @@ def test_the_docs_name_every_value_that_a_label_can_have() -> None:
         for value in values
     }
     assert listed_values <= known
+
+
+@pytest.mark.parametrize(("label", "values"), [("kind", KINDS), ("slot", SLOTS)])
+def test_the_docs_name_the_values_of_a_closed_set_and_no_other(label: str, values: tuple[str, ...]) -> None:
+    (row,) = re.findall(rf"^\| `{label}` \|(.+)\|$", DOCS, re.MULTILINE)
+
+    assert set(re.findall(r"`([a-z-]+)`", re.sub(r"\(.*?\)", "", row))) == set(values)
+
+
+@pytest.mark.parametrize("program", ["supervisor", "fork server", "syncer", "worker 2", "job worker 1"])
+def test_what_the_supervisor_starts_is_of_a_kind_that_is_known(program: str) -> None:
+    assert block.kind_of(program) in KINDS
 
 
 @pytest.mark.parametrize("name", sorted(listed()))
