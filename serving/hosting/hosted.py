@@ -177,6 +177,7 @@ class HostedModel:
         self.signature, self.platform, self.example = about.signature, about.platform, about.example
         self.plan: Decoder | None = plan.compile(about.signature) if about.signature.inputs else plan.FreePlan()
         self._folder, self._start, self._check = about.folder, start, check
+        self._place = f"{about.folder.parent.name}/{about.folder.name}"  # of the store: the model, and its version
         holds.hold(about.folder, self)  # the next host comes from these files, although others are Production by then
         self._host: Host | None = start()
         self._starting = threading.Lock()
@@ -237,7 +238,7 @@ class HostedModel:
             self._refusals += 1
             wait = min(2**self._refusals, LONGEST_RETRY_SECONDS)
             self._not_before = time.monotonic() + wait
-            extra = {"folder": self._folder.name, "reason": str(refusal), "retry_seconds": wait}
+            extra = {"folder": self._place, "reason": str(refusal), "retry_seconds": wait}
             log.error("host not started", extra=extra)
             raise PredictionFailed from refusal
         self._refusals = 0
@@ -248,7 +249,7 @@ class HostedModel:
             if self._host is not running:  # another caller has seen it too
                 return
             self._host = None
-        log.error("host died", extra={"folder": self._folder.name, "pid": running.pid, "status": running.why_gone()})
+        log.error("host died", extra={"folder": self._place, "pid": running.pid, "status": running.why_gone()})
         running.close()
 
     def end_late_calls(self, seconds: float) -> float:
@@ -264,7 +265,7 @@ class HostedModel:
             if running is None or self._host is not running:  # it has died meanwhile, and those calls with it
                 return seconds
             self._host = None
-        extra = {"folder": self._folder.name, "pid": running.pid, "seconds": round(now - oldest, 1)}
+        extra = {"folder": self._place, "pid": running.pid, "seconds": round(now - oldest, 1)}
         log.error("host ended: a request hung in it after its version was swapped out", extra=extra)
         running.close()
         return seconds

@@ -232,6 +232,7 @@ def test_a_model_that_kills_its_process_fails_that_request_only(
     assert model.predict(x_of(2, 3)).outputs[0].tolist() == [2, 3]
     died = [record for record in caplog.records if record.message == "host died"]
     assert [record.__dict__["status"] for record in died] == ["status 4"]
+    assert [record.__dict__["folder"] for record in died] == [f"{tmp_path.name}/fragile"]
 
 
 def test_a_host_that_was_killed_is_replaced_before_the_next_request(
