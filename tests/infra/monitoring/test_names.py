@@ -85,7 +85,7 @@ def test_what_serving_is_to_blame_for_is_one_list() -> None:
     ]
     load = {"queue-full", "jobs-full", "too-many-connections", "busy"}
     callers = {
-        *("ok", "caller-gone", "bad-request", "not-authentic", "not-found", "method-not-allowed"),
+        *("ok", "caller-gone", "too-slow", "bad-request", "not-authentic", "not-found", "method-not-allowed"),
         *("unknown-model", "unknown-version", "unsupported-media-type", "unsupported-encoding", "invalid-input"),
         *("too-large", "no-probabilities", "rows-refused", "unknown-job", "job-conflict", "job-not-ended"),
         *("key-reused", "no-jobs", "unauthenticated", "forbidden", "rate-exceeded"),
