@@ -61,6 +61,8 @@ def _run(arguments: argparse.Namespace, settings: Settings, console: Console) ->
     if arguments.verb == "logs":
         return _tail(settings, arguments.programs or LOGS, follow=arguments.follow)
     programs = [PROGRAMS[name] for name in arguments.programs] or list(PROGRAMS.values())
+    if warning := settings.warning():
+        console.print(warning, style="yellow", markup=False)
     if arguments.verb == "up":
         stack.up(settings, programs, console)
         return 0

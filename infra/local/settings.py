@@ -21,14 +21,23 @@ NEEDED = (
     *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"),
 )
 
+CLIENTS = frozenset(
+    {"SLIPWAY_API_KEY", "SLIPWAY_SERVING_URL", "SLIPWAY_SIGNING_KEY", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_ENV_ROOT"}
+)
+"""Names that no program of the stack reads: who calls it, or runs the pipelines, may change them at any time."""
+
 
 @dataclass(frozen=True)
 class Settings:
-    """`env` is what the programs run with; `fingerprint` changes when one of the names in `.env` does."""
+    """`env` is what the programs run with; `fingerprint` changes when one of the names in `.env` does that they read.
+
+    `overruled` are those of these names for which the environment has another value than `.env`.
+    """
 
     root: Path
     env: Mapping[str, str] = field(repr=False)
     fingerprint: str
+    overruled: tuple[str, ...] = ()
 
     @property
     def state(self) -> Path:
@@ -43,6 +52,17 @@ class Settings:
 
     def log(self, program: str) -> Path:
         return self.state / "logs" / f"{program}.log"
+
+    def warning(self) -> str:
+        """For who has edited `.env` and wonders why nothing changes; empty when `.env` counts. Names no value: some are
+        secret."""
+        if not self.overruled:
+            return ""
+        other = "another value, which counts" if len(self.overruled) == 1 else "other values, which count"
+        return (
+            f".env says {', '.join(self.overruled)}, but this shell exports {other}: "
+            f"`unset {' '.join(self.overruled)}`, or open a new shell"
+        )
 
     def refuse_placeholders(self) -> None:
         """StackError when a placeholder secret is about to leave a developer's machine."""
@@ -65,7 +85,10 @@ def load(root: Path) -> Settings:
         raise StackError(f"{', '.join(missing)} not set: copy from .env.example to .env what is missing there")
     env["SLIPWAY_STATE"] = str((root / env["SLIPWAY_STATE"]).resolve())
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
-    return Settings(root, env, _fingerprint(env, {*written, *NEEDED}))
+    overruled = (
+        name for name, value in written.items() if name not in CLIENTS and os.environ.get(name, value) != value
+    )
+    return Settings(root, env, _fingerprint(env, {*written, *NEEDED} - CLIENTS), tuple(sorted(overruled)))
 
 
 def _fingerprint(env: Mapping[str, str], names: Iterable[str]) -> str:
