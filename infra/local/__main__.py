@@ -9,7 +9,7 @@ from pathlib import Path
 try:
     from rich.console import Console
 
-    from infra.local import interrupts, stack, status
+    from infra.local import interrupts, readiness, stack, status
     from infra.local.errors import StackError
     from infra.local.programs import PROGRAMS
     from infra.local.settings import Settings, load
@@ -65,6 +65,8 @@ def _run(arguments: argparse.Namespace, settings: Settings, console: Console) ->
         console.print(warning, style="yellow", markup=False)
     if arguments.verb == "up":
         stack.up(settings, programs, console)
+        if PROGRAMS["serving"] in programs and (reason := readiness.once_settled(settings)):
+            console.print(f"{readiness.SAID}{reason}", markup=False)
         return 0
     return 0 if status.show(settings, programs, console) else 1
 

@@ -14,13 +14,13 @@ from typing import Any
 from rich.console import Console
 
 from infra.local import interrupts, report, settings, stack
+from infra.local.caller import Caller
 from infra.local.errors import StackError
 from infra.local.patience import until
 from infra.local.programs import PROGRAMS
 from infra.local.report import Outcome
 from infra.local.settings import Settings
 
-KEY = "SLIPWAY_API_KEY"
 SERVED_WITHIN_SECONDS = 60
 
 
@@ -63,12 +63,11 @@ def _python(here: Settings, module: str, *words: str) -> None:
 
 def _show(here: Settings, console: Console) -> None:
     outcome = report.read(here.root)
-    serving = PROGRAMS["serving"].url(here)
-    key = here.env.get(KEY, "")
+    serving = Caller.of(here)
     seen: dict[str, Any] = {}
 
     def served() -> bool:
-        seen.update(report.get(f"{serving}/v2/models/{outcome.model}", key))
+        seen.update(serving.known(f"/v2/models/{outcome.model}"))
         return str(seen.get("version")) == outcome.version
 
     with console.status(f"waiting until serving answers with version {outcome.version}"):
@@ -80,13 +79,13 @@ def _show(here: Settings, console: Console) -> None:
     _print(outcome, here, console, serving)
 
 
-def _print(outcome: Outcome, here: Settings, console: Console, serving: str) -> None:
+def _print(outcome: Outcome, here: Settings, console: Console, serving: Caller) -> None:
     console.print(report.candidates(outcome))
     console.print(f"Production is version {outcome.version} of {outcome.model}, {outcome.best}: {outcome.why}")
     console.print()
-    console.print(report.predictions(outcome, f"{serving}/invocations", here.env.get(KEY, "")))
+    console.print(report.predictions(outcome, serving))
     console.print(f"MLflow UI  {PROGRAMS['mlflow'].url(here)}")
-    console.print(f"API docs   {serving}/docs")
+    console.print(f"API docs   {serving.url}/docs")
     console.print(f"S3         {PROGRAMS['s3'].url(here)}, user {here.env['AWS_ACCESS_KEY_ID']}, secret in .env")
 
 

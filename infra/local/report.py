@@ -12,8 +12,10 @@ import httpx
 import pandas as pd
 from rich.table import Table
 
+from infra.local.caller import Caller, why
 from infra.local.errors import StackError
 
+INVOCATIONS = "/invocations"
 ROWS_SHOWN = 8
 COLUMNS_SHOWN = 4
 
@@ -50,15 +52,6 @@ def read(root: Path) -> Outcome:
     )
 
 
-def get(url: str, key: str = "") -> dict[str, Any]:
-    """The JSON at `url`, an error's too; nothing when nobody answers. `key`: for a server that asks for one."""
-    try:
-        found: dict[str, Any] = httpx.get(url, headers=_known_by(key), timeout=5, trust_env=False).json()
-    except (httpx.TransportError, ValueError):
-        return {}
-    return found
-
-
 def candidates(outcome: Outcome) -> Table:
     table = Table(title="Candidates", title_justify="left")
     metrics = list(outcome.test[outcome.best])
@@ -73,18 +66,15 @@ def candidates(outcome: Outcome) -> Table:
     return table
 
 
-def _known_by(key: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"} if key else {}
-
-
-def predictions(outcome: Outcome, url: str, key: str = "") -> Table:
-    """Test rows, sent to `url` as MLflow's `dataframe_split`, and what came back; StackError when nothing good did."""
+def predictions(outcome: Outcome, serving: Caller) -> Table:
+    """Test rows, sent as MLflow's `dataframe_split`, and what came back; StackError when nothing good did."""
+    url = serving.url + INVOCATIONS
     features = outcome.rows.drop(columns=outcome.target)
     body = {"dataframe_split": json.loads(features.to_json(orient="split", index=False, double_precision=15))}
     try:
-        answer = httpx.post(url, json=body, headers=_known_by(key), timeout=30, trust_env=False)
+        answer = serving.post(INVOCATIONS, body, seconds=30)
     except httpx.TransportError as cause:
-        raise StackError(f"serving does not answer the test rows at {url}: {cause}; see `make logs`") from cause
+        raise StackError(f"serving does not answer the test rows at {url}: {why(cause)}; see `make logs`") from cause
     version = answer.headers.get("x-model-version")
     if answer.status_code != httpx.codes.OK or version is None:
         raise StackError(f"serving refused the test rows: {_reason(answer)}")

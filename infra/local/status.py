@@ -7,23 +7,28 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from infra.local import control, leftovers
-from infra.local.programs import Program
+from infra.local import control, leftovers, readiness
+from infra.local.programs import PROGRAMS, Program
 from infra.local.settings import Settings
 from infra.local.vanished import files_vanished
 
 
 def show(settings: Settings, programs: Sequence[Program], console: Console) -> bool:
-    """Whether every program is kept up, answers, and has its files."""
+    """Whether every program is kept up, answers, and has its files, and serving has something to answer by."""
     states = control.processes(settings)
     table = Table(
         "program", "state", "since", "pid", "address", "answers", box=None, pad_edge=False, header_style="bold"
     )
     verdicts = {program: _verdict(settings, program, states.get(program.name)) for program in programs}
+    waiting_for = readiness.why_not(settings) if verdicts.get(PROGRAMS["serving"]) == "yes" else ""
+    if waiting_for:
+        verdicts[PROGRAMS["serving"]] = "up, not ready"
     for program, verdict in verdicts.items():
         info = states.get(program.name, {})
         table.add_row(program.name, _state(info), *_since(info), program.url(settings), verdict)
     console.print(table, soft_wrap=True)
+    if waiting_for:
+        console.print(f"{readiness.SAID}{waiting_for}", markup=False)
     if not states and leftovers.processes(settings.state):
         console.print("supervisord was killed and left programs behind: `make up` or `make down` tidies up")
     if control.identity(settings) not in (None, settings.fingerprint):
@@ -34,7 +39,9 @@ def show(settings: Settings, programs: Sequence[Program], console: Console) -> b
 def _verdict(settings: Settings, program: Program, info: Mapping[str, Any] | None) -> str:
     if info is None or info["statename"] not in ("STARTING", "RUNNING") or not program.answers(settings):
         return "no"
-    return "no, its files are gone" if files_vanished(settings, program) else "yes"
+    if files_vanished(settings, program):
+        return "no, its files are gone"
+    return "yes"
 
 
 def _state(info: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from infra.local import report
+from infra.local.caller import Caller
 from infra.local.errors import StackError
 from infra.local.report import Outcome
 from tests.servers import free_port
@@ -49,7 +50,7 @@ def serving(status: int, body: bytes, headers: Mapping[str, str] | None = None) 
     with ThreadingHTTPServer(("127.0.0.1", 0), Always) as server:
         threading.Thread(target=server.serve_forever, args=[0.01]).start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/invocations"
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
 
@@ -57,17 +58,17 @@ def serving(status: int, body: bytes, headers: Mapping[str, str] | None = None) 
 def the_line(url: str) -> str:
     """What a person is shown instead of the predictions."""
     with pytest.raises(StackError) as failed:
-        report.predictions(OUTCOME, url)
+        report.predictions(OUTCOME, Caller(url))
     (line,) = str(failed.value).splitlines()
     return line
 
 
 def test_a_serving_that_is_down_is_named_with_its_address_and_where_to_look() -> None:
-    url = f"http://127.0.0.1:{free_port()}/invocations"
+    url = f"http://127.0.0.1:{free_port()}"
 
     line = the_line(url)
 
-    assert line.startswith(f"serving does not answer the test rows at {url}: ")
+    assert line.startswith(f"serving does not answer the test rows at {url}/invocations: ")
     assert "Connection refused" in line
     assert line.endswith("; see `make logs`")
 
@@ -82,7 +83,7 @@ def test_a_serving_that_hangs_up_is_told_the_same_way() -> None:
 
         dying = threading.Thread(target=hang_up)
         dying.start()
-        line = the_line(f"http://127.0.0.1:{listening.getsockname()[1]}/invocations")
+        line = the_line(f"http://127.0.0.1:{listening.getsockname()[1]}")
         dying.join(20)
 
     assert line.startswith("serving does not answer the test rows at http://127.0.0.1:")
@@ -103,25 +104,10 @@ def test_a_refusal_is_told_with_servings_own_reason(status: int, problem: dict[s
 
 def test_an_answer_is_shown_beside_the_true_labels_under_its_version() -> None:
     with serving(200, b'{"predictions": ["green", "blue"]}', {"x-model-version": "7"}) as url:
-        table = report.predictions(OUTCOME, url)
+        table = report.predictions(OUTCOME, Caller(url))
 
-    assert table.title == f"POST {url}, answered by version 7"
+    assert table.title == f"POST {url}/invocations, answered by version 7"
     assert [list(column.cells) for column in table.columns[-2:]] == [["green", "blue"], ["red", "blue"]]
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "known"),
-    [(200, b'{"version": 7}', {"version": 7}), (503, b'{"detail": "not yet"}', {"detail": "not yet"}), (200, b"<", {})],
-)
-def test_what_serving_says_of_a_model_is_known_an_errors_reason_too(
-    status: int, body: bytes, known: dict[str, Any]
-) -> None:
-    with serving(status, body) as url:
-        assert report.get(url) == known
-
-
-def test_nothing_is_known_of_a_model_while_serving_is_down() -> None:
-    assert report.get(f"http://127.0.0.1:{free_port()}/v2/models/iris") == {}
 
 
 @pytest.mark.parametrize(("status", "body"), [(502, b"<html>Bad Gateway</html>"), (503, b"[]"), (200, b"{}")])

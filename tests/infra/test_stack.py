@@ -13,6 +13,17 @@ from minio import Minio
 from tests.infra.house import House, a_house
 from tests.servers import eventually, free_port
 
+REASON = "model 'slipwey' does not answer yet: no version is Production [yet]"
+UNREADY = f"""
+import http.server, json, os
+class Unready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if self.path == "/v2/health/ready" else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps({{"detail": {REASON!r}}}).encode())
+http.server.HTTPServer(("127.0.0.1", int(os.environ["SERVING_PORT"])), Unready).serve_forever()
+"""
+
 
 def a_client(house: House) -> Minio:
     return Minio(
@@ -41,6 +52,18 @@ def test_up_says_where_each_program_answers_and_status_agrees(house: House) -> N
         assert f"http://127.0.0.1:{port}  yes" in status.stdout
     assert status.returncode == 0
     assert {bucket.name for bucket in a_client(house).list_buckets()} == {"mlflow", "dvc", "slipway-jobs"}
+
+
+def test_a_serving_with_nothing_to_answer_by_is_up_and_status_tells_why_it_is_not_ready(house: House) -> None:
+    house.serve(UNREADY)
+
+    up, status = house.run("up", "serving"), house.run("status", "serving")
+
+    assert up.returncode == 0, up.stderr
+    for said in (up.stdout, status.stdout):
+        assert f"serving is up, not ready: {REASON}\n" in said
+    assert " yes" not in status.stdout
+    assert status.returncode == 1
 
 
 def test_a_second_up_starts_nothing(house: House) -> None:
