@@ -5,6 +5,7 @@
 #   TORCH_BACKEND=cu130    another build of PyTorch than the CPU's (see `uv pip install --help`, --torch-backend)
 #   PIP_FIND_LINKS=FOLDER  a folder of wheels that holds PyTorch, for machines that reach only their package index
 #   PIP_INDEX_URL=URL      another package index than the usual one
+#   UV_SYSTEM_CERTS=false  trust the certificates uv brings along, not this machine's
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -21,6 +22,8 @@ fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 ||
   fail "could not install uv; pip's last line above says why"
 
+# As pip does: whom this machine trusts, such as a company's proxy that reads along. By itself uv has a list of its own.
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS-true}"
 # uv reads neither of pip's variables by itself.
 if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}"; fi
 torch="--torch-backend ${TORCH_BACKEND:-cpu}"
