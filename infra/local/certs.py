@@ -4,29 +4,31 @@ Once more: what is near its end, or lacks a name, is made anew; the CA stays, so
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from dotenv import load_dotenv
 
+from infra.local import settings
 from infra.local.authority import Authority, Issued
+from infra.local.errors import StackError
 
 ALWAYS = ("localhost", "127.0.0.1", "::1")
 NEAR = timedelta(days=30)
 
 
 def main() -> None:
-    load_dotenv(".env")
     parser = argparse.ArgumentParser(prog="python -m infra.local.certs", description=__doc__)
     parser.add_argument("names", nargs="*", help="more names and addresses of the server, beside localhost's")
     names = [each for word in parser.parse_args().names for each in word.split(",") if each]
-    folder = Path(os.environ.get("SLIPWAY_STATE") or ".slipway") / "certs"
-    made = ensure(folder, names)
-    sys.stdout.write(_said(folder, made))
+    try:
+        here = settings.load(Path.cwd())
+        made = ensure(here.state / "certs", names)
+        sys.stdout.write(_said(_short(here.state / "certs"), made, here.port("SERVING_PORT")))
+    except (StackError, OSError) as failure:
+        sys.exit(f"slipway: {failure}")
 
 
 def ensure(folder: Path, names: Sequence[str] = ()) -> list[str]:
@@ -78,7 +80,12 @@ def _write(folder: Path, name: str, issued: Issued) -> None:
         new.replace(folder / path)
 
 
-def _said(folder: Path, made: Sequence[str]) -> str:
+def _short(folder: Path) -> Path:
+    """As a person in the project's folder would write it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def _said(folder: Path, made: Sequence[str], port: int) -> str:
     news = f"made {', '.join(made)}" if made else "all are still good"
     return f"""{folder}: {news}
 For serving, in .env (the last line makes TLS mutual):
@@ -86,8 +93,8 @@ For serving, in .env (the last line makes TLS mutual):
   SERVING_TLS__KEY={folder}/server.key
   SERVING_TLS__CLIENT_CA={folder}/ca.pem
 Then:
-  curl --cacert {folder}/ca.pem https://localhost:8000/health
-  curl --cacert {folder}/ca.pem --cert {folder}/client.pem --key {folder}/client.key https://localhost:8000/health
+  curl --cacert {folder}/ca.pem https://localhost:{port}/health
+  curl --cacert {folder}/ca.pem --cert {folder}/client.pem --key {folder}/client.key https://localhost:{port}/health
 """
 
 

@@ -12,15 +12,17 @@ from infra.local.settings import Settings
 
 
 def check(settings: Settings, programs: Iterable[Program]) -> None:
-    """StackError names the first port that is taken, by whom if that can be known, and what to change."""
+    """StackError names each port that is taken, by whom if that can be known, and what to change."""
     _distinct(settings)
-    for program in programs:
-        for name, port in program.ports(settings).items():
-            if _taken(program.host(settings), port):
-                raise StackError(
-                    f"port {port} is taken by {_holder(port)}, and {program.name} wants it: "
-                    f"free it, or change {name} in .env"
-                )
+    taken = {
+        name: f"port {port} is taken by {_holder(port)}, and {program.name} wants it"
+        for program in programs
+        for name, port in program.ports(settings).items()
+        if _taken(program.host(settings), port)
+    }
+    if taken:
+        free = "free it" if len(taken) == 1 else "free them"
+        raise StackError(f"{'; '.join(taken.values())}: {free}, or change {', '.join(taken)} in .env")
 
 
 def _distinct(settings: Settings) -> None:

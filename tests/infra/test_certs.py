@@ -1,6 +1,5 @@
 """`make certs`, as a person runs it, and what OpenSSL says of the result."""
 
-import os
 import ssl
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 
 from infra.local.authority import Authority, Issued
 from infra.local.certs import NEAR, ensure
-from tests.servers import ROOT
+from tests.infra.house import House, a_house
 
 MADE = ("ca", "server", "client")
 
@@ -84,18 +83,35 @@ def test_what_is_near_its_end_or_lacks_a_name_is_renewed_by_the_same_ca(folder: 
         shaken(folder, name)
 
 
-def test_the_command_says_how_to_use_them(tmp_path: Path) -> None:
-    env = {**os.environ, "SLIPWAY_STATE": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    said = subprocess.run(
-        [sys.executable, "-m", "infra.local.certs", "one.test,two.test"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+def run(house: House, *names: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "infra.local.certs", *names]
+    return subprocess.run(command, cwd=house.root, env=house.environment(), capture_output=True, text=True, check=False)
 
-    assert f"curl --cacert {tmp_path}/certs/ca.pem https://localhost:8000/health" in said
-    assert f"SERVING_TLS__CERTIFICATE={tmp_path}/certs/server.pem" in said
+
+def test_the_command_says_how_to_use_them_where_env_has_state_and_port(tmp_path: Path) -> None:
+    house = a_house(tmp_path / "house", state=tmp_path / "elsewhere")
+    certs = tmp_path / "elsewhere" / "certs"
+
+    said = run(house, "one.test,two.test").stdout
+
+    assert f"curl --cacert {certs}/ca.pem https://localhost:{house.port('SERVING_PORT')}/health\n" in said
+    assert f"SERVING_TLS__CERTIFICATE={certs}/server.pem" in said
     for name in ("one.test", "two.test"):
-        shaken(tmp_path / "certs", name)
+        shaken(certs, name)
+
+
+def test_a_state_folder_below_the_project_is_named_as_env_names_it(tmp_path: Path) -> None:
+    house = a_house(tmp_path)
+    house.change(SLIPWAY_STATE=".slipway")
+
+    assert "\n  SERVING_TLS__CERTIFICATE=.slipway/certs/server.pem\n" in run(house).stdout
+
+
+def test_a_name_that_env_lacks_is_one_line(tmp_path: Path) -> None:
+    house = a_house(tmp_path)
+    house.change(SLIPWAY_STATE="")
+
+    failed = run(house)
+
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("slipway: SLIPWAY_STATE not set: ")

@@ -47,6 +47,16 @@ def test_a_taken_port_is_named_with_its_holder_and_what_to_change(house: House, 
     assert not house.processes()
 
 
+def test_all_taken_ports_are_named_at_once(house: House) -> None:
+    s3, serving = house.port("S3_PORT"), house.port("SERVING_PORT")
+    with somebody_on(s3), somebody_on(serving):
+        line = the_line(house, "up")
+
+    assert f"slipway: port {s3} is taken by " in line
+    assert f"; port {serving} is taken by " in line
+    assert line.endswith("and serving wants it: free them, or change S3_PORT, SERVING_PORT in .env")
+
+
 def test_a_program_that_cannot_start_is_quoted(house: House) -> None:
     house.serve("raise OSError('the model store is on fire')")
 
