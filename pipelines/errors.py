@@ -20,7 +20,9 @@ PipelineError
 └── UnknownVersion   the registry has no such version, or MLflow no such run
 """
 
+import re
 import sys
+import textwrap
 from collections.abc import Callable
 
 
@@ -89,8 +91,21 @@ def run(main: Callable[[], None]) -> None:
         # By name: what imports no MLflow must not wait two seconds for it here.
         if type(failure).__name__ != "MlflowException":
             raise
-        reason = f"MLflow: {str(failure).splitlines()[0][:300]} (is the stack up? `make status`)"
+        reason = _of_mlflow(failure)
     else:
         return
     sys.stderr.write(f"{main.__globals__['__spec__'].name}: {reason}\n")
     raise SystemExit(1)
+
+
+def _of_mlflow(failure: Exception) -> str:
+    """A server that is not there in a person's words; what else MLflow says in its own, and not all of it."""
+    text = str(failure).partition("\n")[0]
+    address = re.match(r"API request to (https?://)(?:[^/\s@]*@)?([^/\s]+)", text)
+    cause: BaseException = failure
+    while deeper := cause.__cause__ or cause.__context__:
+        cause = deeper
+    if address is None or not isinstance(cause, OSError):
+        return f"MLflow: {textwrap.shorten(text, 300, placeholder=' …')} (is the stack up? `make status`)"
+    why = "it said nothing in time" if isinstance(cause, TimeoutError) else (cause.strerror or str(cause)).lower()
+    return f"MLflow at {address[1]}{address[2]} cannot be reached: {why}; is the stack up? `make status`"

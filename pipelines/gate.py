@@ -97,7 +97,8 @@ def signature(breaks: Sequence[str], current: str, *, allowed: bool) -> Check:
     return Check(
         name="signature",
         passed=False,
-        detail=f"callers of version {current} would break: {said} (--allow-signature-change lets it pass)",
+        detail=f"callers of version {current} would break: {said} (--allow-signature-change lets it pass; "
+        "a model of another problem takes another name: register.model in params.yaml)",
     )
 
 

@@ -32,6 +32,8 @@ from pipelines.trial import Trial
 def main() -> None:
     words = command_line.read(__doc__)
     params, settings = load_params(), load_settings()
+    tracking.reach(settings)
+    tracking.expect_answer(settings.mlflow_tracking_uri)
     tracking.connect(settings)
     registry = Registry(MlflowClient(), words.model or params.register_.model)
     options = Options(words.dry_run, words.allow_signature_change, keys.load(settings.signing_key))

@@ -38,7 +38,9 @@ def main() -> None:
     words = _words()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda caught, _: sys.exit(128 + caught))  # so that the worktree is removed then too
-    tracking.reach(load_settings())
+    settings = load_settings()
+    tracking.reach(settings)
+    tracking.expect_answer(settings.mlflow_tracking_uri)
     client = MlflowClient()
     original = recorded.find(client, words.model or load_params().register_.model, words.what)
     say(f"reproduce: {original.name} is {original.candidate} of run {original.run.info.run_id}")

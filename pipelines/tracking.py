@@ -28,6 +28,8 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import ColSpec, TensorSpec
 from mlflow.types import Schema as Columns
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 from sklearn.pipeline import Pipeline
 
 from pipelines.data import RAW, Schema
@@ -44,6 +46,7 @@ TRUSTED = Path(__file__).parent / "trusted_types.txt"
 REQUIRED = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 """Pinned in every model; inferring them would import what serving does not have."""
 EXAMPLE_ROWS = 3
+ANSWER_SECONDS = 10.0
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own default goes on for minutes while the server is down
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -71,6 +74,16 @@ def reach(settings: Settings) -> None:
     if settings.mlflow_tracking_username and settings.mlflow_tracking_password:  # from .env, perhaps
         os.environ.setdefault("MLFLOW_TRACKING_USERNAME", settings.mlflow_tracking_username)
         os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", settings.mlflow_tracking_password.get_secret_value())
+
+
+def expect_answer(uri: str, *, seconds: float = ANSWER_SECONDS) -> None:
+    """MlflowException when the server at `uri` does not say a word within `seconds`.
+
+    For commands that somebody waits for: MLflow's own requests have minutes, which they need where files are large.
+    """
+    if uri.startswith(("http://", "https://")):
+        host = get_default_host_creds(uri)  # type: ignore[no-untyped-call] # MLflow has no types here
+        http_request(host, "/health", "GET", max_retries=0, timeout=seconds, raise_on_status=False)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -133,7 +133,8 @@ def _sentences(failures: pd.DataFrame, about: About) -> str:
         lines.append(f"{about.source}: column {failure.column!r}{row}: {rule}")
     if len(failures) > MISTAKES_SHOWN:
         lines.append(f"… and {len(failures) - MISTAKES_SHOWN} more")
-    return "\n  ".join([f"{len(failures)} values break a rule (row 1 is the first below the header)", *lines])
+    told = "1 value breaks" if len(failures) == 1 else f"{len(failures)} values break"
+    return "\n  ".join([f"{told} a rule (row 1 is the first below the header)", *lines])
 
 
 def _check_category(values: pd.Series, about: About) -> None:

@@ -25,7 +25,9 @@ from pipelines.settings import load_params, load_settings
 
 def main(description: str | None) -> None:
     words = _words(description)
-    tracking.reach(load_settings())
+    settings = load_settings()
+    tracking.reach(settings)
+    tracking.expect_answer(settings.mlflow_tracking_uri)
     client = MlflowClient()
     if words.data:
         show(seen.by(client, words.data.strip().lower()))

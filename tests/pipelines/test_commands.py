@@ -127,11 +127,14 @@ def test_a_mistake_stops_a_stage_with_one_reason_and_no_traceback(
 
 
 def test_a_server_that_is_down_is_one_line_too(tiny: Workspace) -> None:
-    lost = Workspace(tiny.folder, {**tiny.env, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"})
+    address = f"http://127.0.0.1:{free_port()}"
+    lost = Workspace(tiny.folder, {**tiny.env, "MLFLOW_TRACKING_URI": address})
 
     said = lost.run("pipelines.promote", "history", fails=True)
 
-    assert said.strip().splitlines()[-1].startswith("pipelines.promote: MLflow: ")
+    assert said.strip().splitlines()[-1] == (
+        f"pipelines.promote: MLflow at {address} cannot be reached: connection refused; is the stack up? `make status`"
+    )
     assert "Traceback" not in said
 
 

@@ -72,6 +72,7 @@ def test_a_break_of_the_signature_is_refused_unless_a_person_has_allowed_it() ->
     assert (refused.passed, allowed.passed) == (False, True)
     assert "callers of version 6 would break: column 'age' is new; it answers with string, not long" in refused.detail
     assert "--allow-signature-change" in refused.detail
+    assert "another name: register.model in params.yaml" in refused.detail
     assert allowed.detail == "changed, as allowed: column 'age' is new; it answers with string, not long"
 
 

@@ -138,6 +138,14 @@ def test_many_mistakes_are_counted_and_the_first_shown() -> None:
     assert lines[-1].strip() == "… and 50 more"
 
 
+def test_one_mistake_is_one_value() -> None:
+    table = a_table()
+    table["age"] = table["age"].where(table.index != 3, -1)
+
+    with pytest.raises(BadData, match=r"^1 value breaks a rule \(row 1 is the first below the header\)\n"):
+        examined(table, columns={"age": {"min": 0}})
+
+
 def test_a_regression_needs_a_number_to_predict() -> None:
     with pytest.raises(BadData, match="column 'bought', row 1: 'yes' is not a finite number"):
         examined(a_table(), task="regression")
