@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pandas as pd
+from dotenv import dotenv_values
 
 from infra.local import leftovers
 from tests.servers import eventually, spawn
@@ -138,6 +139,10 @@ class Platform:
 
     def report(self, name: str) -> Any:
         return json.loads((self.workspace.folder / "reports" / f"{name}.json").read_text())
+
+    def port(self, name: str) -> int:
+        """As `.env` has it."""
+        return int(dotenv_values(self.workspace.folder / ".env")[name] or "")
 
     def stack(self, *words: str, fails: bool = False) -> str:
         """`make up`, `down` or `status`."""

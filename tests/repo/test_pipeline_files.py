@@ -4,6 +4,7 @@ import re
 
 import yaml
 
+from pipelines.settings import Params
 from tests.servers import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -39,3 +40,13 @@ def test_mlproject_sets_only_names_that_params_yaml_has() -> None:
         for part in name.split("."):
             assert part in branch, name
             branch = branch[part]
+
+
+def test_the_readmes_params_for_data_of_ones_own_are_params_for_a_model_of_its_own() -> None:
+    readme, params = (ROOT / "README.md").read_text(), yaml.safe_load((ROOT / "params.yaml").read_text())
+    (written,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+
+    found = Params.model_validate(params | yaml.safe_load(written))
+
+    assert found.register_.model != params["register"]["model"]
+    assert f"SERVING_MODELS={params['register']['model']},{found.register_.model}`" in readme
