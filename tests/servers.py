@@ -170,15 +170,20 @@ def stack(folder: Path) -> Iterator[Stack]:
 
 
 def make_buckets(env: Mapping[str, str]) -> None:
-    client = Minio(
+    client = s3_client(env)
+    for bucket in ("mlflow", "dvc"):
+        client.make_bucket(bucket)
+
+
+def s3_client(env: Mapping[str, str]) -> Minio:
+    """Of a stack's S3 server. What is put into its folder past it, it may not see for a while."""
+    return Minio(
         f"127.0.0.1:{env['S3_PORT']}",
         access_key=env["AWS_ACCESS_KEY_ID"],
         secret_key=env["AWS_SECRET_ACCESS_KEY"],
         region=env["AWS_DEFAULT_REGION"],
         secure=False,
     )
-    for bucket in ("mlflow", "dvc"):
-        client.make_bucket(bucket)
 
 
 def s3(env: Mapping[str, str], folder: Path) -> AbstractContextManager[Server]:

@@ -1,5 +1,6 @@
 """Reading tables from wherever they are, and making them typed."""
 
+import io
 from base64 import b64encode
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from pipelines import data
 from pipelines.data import Column, Schema
 from pipelines.errors import BadSource
-from tests.servers import Stack
+from tests.servers import Stack, s3_client
 
 PETS = pd.DataFrame({"weight": [4.0, None, 30.5], "coat": ["long", None, "short"], "kind": ["cat", "cat", "dog"]})
 
@@ -47,9 +48,9 @@ def test_a_file_is_read_as_it_is(tmp_path: Path, name: str) -> None:
 def test_an_object_on_s3_is_a_source(stack: Stack, unique_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (name for name in stack.env if name.startswith("AWS_")):
         monkeypatch.setenv(name, stack.env[name])
-    folder = stack.folder / "s3" / unique_name
-    folder.mkdir()
-    PETS.to_csv(folder / "pets.csv", index=False)
+    client, content = s3_client(stack.env), PETS.to_csv(index=False).encode()
+    client.make_bucket(unique_name)
+    client.put_object(unique_name, "pets.csv", io.BytesIO(content), len(content))
 
     frame, _ = data.read(f"s3://{unique_name}/pets.csv")
 
