@@ -14,6 +14,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 PLACES = 1 << 20
+APART_SECONDS = 1e-5
+"""So far may two workers' clocks be apart, by their processors or by rounding, without anybody paying for it."""
 
 
 class Rates:
@@ -37,11 +39,13 @@ class Rates:
         place = self._places.get(name)
         if place is None:
             place = self._place(name)
-        now, full_at = self._clock(), self._full_at[place]
+        # In this order: what another worker writes after the clock was read would be time that we have not had.
+        full_at, now = self._full_at[place], self._clock()
         # Never further than its whole bucket: that would be a clock from before the machine was started again.
-        begins = min(max(full_at, now), now + self._burst / rate)
-        late = begins + 1 / rate - now - self._burst / rate
-        if late > 1e-9:
+        whole = self._burst / rate
+        begins = min(max(full_at, now), now + whole + APART_SECONDS)
+        late = begins + 1 / rate - now - whole
+        if late > APART_SECONDS:
             return late
         self._full_at[place] = begins + 1 / rate
         return 0

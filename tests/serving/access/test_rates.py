@@ -1,4 +1,5 @@
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,39 @@ def test_workers_share_a_bucket(tmp_path: Path) -> None:
     assert [each.wait("a") for each in (one, two, one, two)] == [0] * 4
     assert one.wait("a") > 0
     assert two.wait("a") > 0
+
+
+def test_nobody_is_refused_for_what_another_worker_counted_meanwhile(tmp_path: Path) -> None:
+    """As fast as nobody asks: a whole bucket is 20 ns, less than it takes to read the clock."""
+    clock = Clock()
+    other = Rates(1e9, 20, tmp_path / "rates", clock)
+    answers = []
+
+    def interrupted() -> float:
+        """The other worker reads its clock and counts, right after this one has read its own."""
+        now = clock.now
+        clock.now += 1e-4
+        answers.append(other.wait("a"))
+        return now
+
+    one = Rates(1e9, 20, tmp_path / "rates", interrupted)
+    for _ in range(10):
+        clock.now += 1e-6
+        answers.append(one.wait("a"))
+
+    assert answers == [0] * 20
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(1e-7, 1e-3)), max_size=60), st.floats(0, 9e-6))
+def test_workers_whose_clocks_are_a_little_apart_refuse_nobody_for_it(
+    asks: list[tuple[bool, float]], apart: float
+) -> None:
+    clock = Clock()
+    with TemporaryDirectory() as folder:
+        ahead, behind = (Rates(1e9, 20, Path(folder, "rates"), each) for each in (clock, lambda: clock.now - apart))
+        for one, pause in asks:
+            clock.now += pause
+            assert (ahead if one else behind).wait("a") == 0
 
 
 def test_a_clock_that_began_anew_locks_nobody_out(tmp_path: Path) -> None:
