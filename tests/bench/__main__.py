@@ -46,7 +46,8 @@ def main() -> int:
         console.print("bench: training the models and making their twins")
         bench = Bench(made_in(words.keep or folder), folder, turns)
         lines = _watched(bench, chosen, console)
-    text = report.markdown(lines, turns, {each.title: each.version for each in chosen.peers}, bench.left_out)
+    versions = {each.title: each.version for each in chosen.peers}
+    text = report.markdown(lines, turns, versions, bench.left_out, bench.repeated)
     if set(words.models) == set(MODELS) and {MLFLOW, SLIPWAY} <= set(words.servers):
         DOCUMENT.write_text(text)
     console.out(text, highlight=False)  # as it is: a terminal is too narrow for rich to show the table whole

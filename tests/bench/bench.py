@@ -1,7 +1,9 @@
 """The order of a whole run: each server with each load, beside its floor."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from tests.bench.peers.handed import hand
 from tests.bench.peers.started import peer
 from tests.bench.peers.starts import ALONE, TOGETHER
 from tests.bench.targets import Target
-from tests.bench.turns import Pair, Turns, alternate
+from tests.bench.turns import Pair, Turns, all_answered, alternate
 
 RUNTIMES = ("onnx", "native", "pyfunc")
 CONNECTIONS = (1, 32)
@@ -48,6 +50,8 @@ class Bench:
         self._made, self._folder, self._turns = made, folder, turns
         self.left_out: list[str] = []
         """A sentence for each peer's lines that could not be measured."""
+        self.repeated: list[str] = []
+        """A sentence for each turn that was had again."""
 
     def lines(self, chosen: Chosen) -> Iterator[Line]:
         """In the order of the table."""
@@ -115,7 +119,10 @@ class Bench:
         body = (asked.bodies or self._made.bodies)[rows]
 
         def load(target: Target, seconds: int) -> Measured:
-            return loads.http(target.url, body, connections=connections, seconds=seconds, key=target.key)
+            def turn() -> Measured:
+                return loads.http(target.url, body, connections=connections, seconds=seconds, key=target.key)
+
+            return all_answered(turn, partial(self._tell, target, rows, connections))
 
         return load
 
@@ -123,10 +130,19 @@ class Bench:
         message = infer_request(self._made, model, rows)
 
         def load(target: Target, seconds: int) -> Measured:
-            port, folder = target.grpc_port, self._folder
-            return loads.grpc(port, METHOD, message, connections=connections, seconds=seconds, folder=folder)
+            def turn() -> Measured:
+                port, folder = target.grpc_port, self._folder
+                return loads.grpc(port, METHOD, message, connections=connections, seconds=seconds, folder=folder)
+
+            return all_answered(turn, partial(self._tell, target, rows, connections))
 
         return load
+
+    def _tell(self, target: Target, rows: int, connections: int, said: str) -> None:
+        counted = " ".join(
+            line.strip() for line in said.splitlines() if re.search(r"requests in|Non-2xx|errored", line)
+        )
+        self.repeated.append(f"{target.name}, {rows} rows, {connections} connections: {counted}")
 
 
 def _compare(floor: Target, target: Target, load: Load, turns: Turns) -> Pair:

@@ -49,8 +49,14 @@ LEFT = 3
 """Columns of words; figures are aligned to the right."""
 
 
-def markdown(lines: list[Line], turns: Turns, peers: Mapping[str, str | None], left_out: Sequence[str] = ()) -> str:
-    """The whole document; `peers` are their versions, `left_out` what could not be measured."""
+def markdown(
+    lines: list[Line],
+    turns: Turns,
+    peers: Mapping[str, str | None],
+    left_out: Sequence[str] = (),
+    repeated: Sequence[str] = (),
+) -> str:
+    """The whole document; `peers` are their versions, `left_out` what could not be measured, `repeated` turns."""
     method = METHOD.format(rounds=turns.rounds, seconds=turns.seconds, longer=turns.longer.seconds)
     beside = [f"- {', '.join(f'{name} {release}' for name, release in peers.items())}"] if peers else []
     told = [method, PEERS] if peers else [method]
@@ -60,8 +66,9 @@ def markdown(lines: list[Line], turns: Turns, peers: Mapping[str, str | None], l
         aims = ["| goal | seen | wanted | |", "|---|---|---:|---|", *aims, ""]
     rule = "|".join(["---"] * LEFT + ["---:"] * (len(COLUMNS) - LEFT))
     table = [f"| {' | '.join(COLUMNS)} |", f"|{rule}|", *(_row(each) for each in lines)]
-    without = ["", "Left out:", "", *(f"- {each}" for each in left_out)] if left_out else []
-    return "\n".join([*head, *aims, *table, *without, ""])
+    apart = {"Left out:": left_out, "Measured again, since not every answer was a 200:": repeated}
+    remarks = [line for title, each in apart.items() if each for line in ("", title, "", *(f"- {one}" for one in each))]
+    return "\n".join([*head, *aims, *table, *remarks, ""])
 
 
 def machine() -> list[str]:

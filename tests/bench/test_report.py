@@ -79,3 +79,15 @@ def test_what_could_not_be_measured_is_named() -> None:
     text = report.markdown(a_run("linear"), Turns(3, 2), {}, ["LitServe, batching, forest: still busy"])
 
     assert text.endswith("\nLeft out:\n\n- LitServe, batching, forest: still busy\n")
+
+
+def test_what_was_left_out_or_had_again_is_told_below_the_table() -> None:
+    told = report.markdown(
+        [a_line()], Turns(3, 2), {}, ["MLServer, forest: still busy"], ["Slipway, 1 rows: 2 refused"]
+    )
+
+    assert told.endswith(
+        "\n\nLeft out:\n\n- MLServer, forest: still busy"
+        "\n\nMeasured again, since not every answer was a 200:\n\n- Slipway, 1 rows: 2 refused\n"
+    )
+    assert "Left out" not in report.markdown([a_line()], Turns(3, 2), {})

@@ -1,9 +1,9 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.bench.loads import Measured
-from tests.bench.turns import Pair, Round, Turns, alternate, turns_of
+from tests.bench.loads import Measured, NotAllAnswered
+from tests.bench.turns import Pair, Round, Turns, all_answered, alternate, turns_of
 
 
 class Machine:
@@ -49,3 +49,28 @@ def test_one_disturbed_round_does_not_count() -> None:
 @pytest.mark.parametrize(("seconds", "turns"), [(1, Turns(3, 1)), (4, Turns(4, 1)), (6, Turns(3, 2)), (9, Turns(4, 2))])
 def test_there_are_at_least_three_rounds_of_short_turns(seconds: int, turns: Turns) -> None:
     assert turns_of(seconds) == turns
+
+
+def test_a_turn_with_a_refusal_is_had_again_and_told() -> None:
+    told: list[str] = []
+    turns: list[Measured | NotAllAnswered] = [NotAllAnswered("1 refused"), NotAllAnswered("2 refused")]
+    left = iter([*turns, Measured(5, 1, 1)])
+
+    assert all_answered(lambda: _next(left), told.append) == Measured(5, 1, 1)
+    assert told == ["1 refused", "2 refused"]
+
+
+def test_who_always_refuses_has_no_figure() -> None:
+    turns: list[Measured | NotAllAnswered] = [NotAllAnswered("refused")] * 3
+    left = iter([*turns, Measured(5, 1, 1)])
+
+    with pytest.raises(NotAllAnswered):
+        all_answered(lambda: _next(left), lambda _: None)
+
+
+def _next(turns: Iterator[Measured | NotAllAnswered]) -> Measured:
+    match next(turns):
+        case NotAllAnswered() as refused:
+            raise refused
+        case Measured() as measured:
+            return measured
