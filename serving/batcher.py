@@ -103,7 +103,7 @@ class Batcher:
         by_bytes = math.inf
         if self._waiting_bytes:
             by_bytes = self._waiting_rows * self._limits.waiting_bytes / self._waiting_bytes
-        return max(min(self._limits.waiting_rows, self._congestion.most_rows(), by_bytes), 1)
+        return max(min(self._limits.waiting_rows, self._congestion.most_rows(self._call_rows()), by_bytes), 1)
 
     async def submit(self, rows: Rows, call: Call) -> Answer:
         """QueueFull at once; DeadlineExpired, or what the model raises. Cancelling takes the rows out of the queue."""
@@ -129,14 +129,19 @@ class Batcher:
             return True
         if self._waiting_bytes + _nbytes(rows) > self._limits.waiting_bytes:
             return True
-        if self._congestion.admits(self._waiting_rows):
+        if self._congestion.admits(self._waiting_rows, self._call_rows()):
             return False
         # Those who came last, in what was no burst after all, are refused now and not answered late.
-        while len(self._waiting) > 1 and self._congestion.is_too_long(self._waiting_rows):
+        while len(self._waiting) > 1 and self._congestion.is_too_long(self._waiting_rows, self._call_rows()):
             ticket = self._waiting.pop()
             self._gone(ticket)
             _tell([ticket], [QueueFull(self._waiting_rows)])
         return True
+
+    def _call_rows(self) -> float:
+        """How many rows of those that wait will share a call."""
+        alone = self._waiting_rows / max(len(self._waiting), 1)
+        return max(alone, min(self._waiting_rows, self._limits.rows)) if self._joins else alone
 
     def _leave(self, ticket: Ticket) -> None:
         if ticket in self._waiting:

@@ -162,7 +162,7 @@ class Engine:
     async def _invoked(self, served: Served, media_type: str, body: bytes, call: Call) -> bytes:
         lanes = self._of(served)
         waiting = max(lanes.invoked - THREADS, 0)
-        if lanes.invoked >= self._limits.waiting_rows or (waiting and not lanes.congestion.admits(waiting)):
+        if lanes.invoked >= self._limits.waiting_rows or (waiting and not lanes.congestion.admits(waiting, 1)):
             raise QueueFull(lanes.invoked)
         ask = partial(served.model.invoke, media_type, body, self._most_rows)
         work = partial(_invoke, ask, call, time.perf_counter())
@@ -200,7 +200,7 @@ class _Lanes:
     def ways(self) -> Iterator[tuple[int, float]]:
         """How many rows wait, and how many may."""
         yield self.batcher.waiting_rows, self.batcher.most_waiting_rows
-        yield self.invoked, min(self._most_invoked, THREADS + max(self.congestion.most_rows(), 1))
+        yield self.invoked, min(self._most_invoked, THREADS + max(self.congestion.most_rows(1), 1))
 
     async def invoke(self, work: Callable[[], bytes]) -> bytes:
         """In a thread, when one is free: who stops waiting takes the body along."""
