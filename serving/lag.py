@@ -16,6 +16,9 @@ LATE_SECONDS, STANDING_SECONDS, STANDING_LOOKS = 0.02, 0.15, 3
 """A loop that was held up once is no overload; one that was late all this time, at each look, may be."""
 CALM_SECONDS, CALM_SHARE = 1.0, 0.1
 """An overload is over when of those who came in so long not even this part was too much."""
+OVER_SHARE = 0.5
+"""Or when all who ask could be answered in this part of the time: at its edge it would come and go, and each time it
+comes they wait for longer than they need to."""
 
 
 class Lag:
@@ -63,12 +66,14 @@ class Lag:
             self._punctual, self._late = now, 0
         else:
             self._late += 1
-            if not self.overloaded and self._stands(now) and self._is_too_much(used_seconds / max(came, 1)):
+            each_seconds = used_seconds / max(came, 1)
+            if not self.overloaded and self._stands(now) and self._seconds(each_seconds) > self._most_seconds:
                 self.overloaded = True
                 self._count(now)
         if now - self._counted >= CALM_SECONDS:
             refused = self.rounds.refused_share > CALM_SHARE
-            self.overloaded = self.overloaded and refused and self._is_too_much(self.rounds.each_seconds)
+            still = self._seconds(self.rounds.each_seconds) > OVER_SHARE * self._most_seconds
+            self.overloaded = self.overloaded and refused and still
             self._count(now)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -86,9 +91,9 @@ class Lag:
     def _stands(self, now: float) -> bool:
         return self._late >= STANDING_LOOKS and now - self._punctual >= STANDING_SECONDS
 
-    def _is_too_much(self, each_seconds: float) -> bool:
-        """If not, everybody could be answered in time; who is refused and comes back at once only seems to be many."""
-        return max(self.callers, self._callers_before) * each_seconds > self._most_seconds
+    def _seconds(self, each_seconds: float) -> float:
+        """To answer all who ask, each once: who is refused and comes back at once only seems to be many."""
+        return max(self.callers, self._callers_before) * each_seconds
 
     def _count(self, now: float) -> None:
         self._counted = now

@@ -131,6 +131,16 @@ def test_few_callers_who_come_back_at_once_are_no_overload_however_many_are_refu
         assert lag.overloaded is is_one
 
 
+def test_at_its_edge_an_overload_does_not_come_and_go() -> None:
+    lag = Lag(0.1)
+    now = overloaded(lag)
+    for callers, is_one in ((90, True), (70, True), (40, True), (40, False)):
+        lag.callers = callers
+        rounds(lag, 30, each_seconds=0.001)
+        lag.look(now := now + CALM_SECONDS, PUNCTUAL, 0)
+        assert lag.overloaded is is_one
+
+
 @dataclass
 class Desk:
     """A server whose loop is in an overload when its `lag` says so; what it has refused before it was read."""
