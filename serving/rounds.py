@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-ROUND_SECONDS = 0.005
+ROUND_SECONDS = 0.002
+"""About as long again it takes to refuse the others, and who comes meanwhile waits for that, too."""
 LEAST_BEGUN, FIRST_BEGUN = 4, 16
 """Predictions of a round: of slow ones too, and before it is known how long they take."""
 
@@ -18,6 +19,7 @@ LEAST_BEGUN, FIRST_BEGUN = 4, 16
 class Rounds:
     def __init__(self) -> None:
         self._begun, self._most_begun = 0, FIRST_BEGUN
+        self._each_seconds = ROUND_SECONDS / FIRST_BEGUN
         self._full = False
         self._calls = 0
         """How many came over gRPC in this round."""
@@ -36,7 +38,7 @@ class Rounds:
     @property
     def each_seconds(self) -> float:
         """What a prediction takes, by the rounds so far."""
-        return ROUND_SECONDS / self._most_begun
+        return self._each_seconds
 
     @property
     def refused_share(self) -> float:
@@ -73,9 +75,10 @@ class Rounds:
 
     def answered(self, seconds: float) -> None:
         """As many predictions as a round may begin took so long."""
-        fitting = min(self._most_begun * ROUND_SECONDS / seconds, 2 * self._most_begun)
+        each = min(seconds / self._most_begun, 2 * self._each_seconds)
         # Half the way: a round that something else held up says nothing of the next.
-        self._most_begun = max(LEAST_BEGUN, round((self._most_begun + fitting) / 2))
+        self._each_seconds = (self._each_seconds + each) / 2
+        self._most_begun = max(LEAST_BEGUN, round(ROUND_SECONDS / self._each_seconds))
 
     def _called(self) -> None:
         self._calls = 0

@@ -20,9 +20,20 @@ def begun_in_the_last(rounds: Rounds, number: int, *, each_seconds: float) -> in
 def test_so_many_begin_in_a_round_as_fit_in_a_few_milliseconds() -> None:
     rounds = Rounds()
 
-    assert begun_in_the_last(rounds, 30, each_seconds=0.0001) == pytest.approx(ROUND_SECONDS / 0.0001, rel=0.1)
-    assert begun_in_the_last(rounds, 30, each_seconds=0.0005) == pytest.approx(ROUND_SECONDS / 0.0005, rel=0.1)
+    assert begun_in_the_last(rounds, 30, each_seconds=0.0001) == ROUND_SECONDS / 0.0001
+    assert begun_in_the_last(rounds, 30, each_seconds=0.0005) == ROUND_SECONDS / 0.0005
+    assert rounds.each_seconds == pytest.approx(0.0005)
     assert begun_in_the_last(rounds, 30, each_seconds=1) == LEAST_BEGUN
+    assert rounds.each_seconds == pytest.approx(1, rel=0.01)
+
+
+def test_a_round_that_was_held_up_hardly_changes_the_next_one() -> None:
+    rounds = Rounds()
+    usual = begun_in_the_last(rounds, 30, each_seconds=0.0001)
+
+    begun_in_the_last(rounds, 1, each_seconds=1)
+
+    assert begun_in_the_last(rounds, 1, each_seconds=0.0001) > usual / 2
 
 
 async def test_rounds_are_told_apart_in_a_real_loop() -> None:
