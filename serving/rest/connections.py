@@ -7,7 +7,7 @@ uvicorn itself ends only those that are idle after an answer; whoever does not t
 import asyncio
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,6 +17,7 @@ from serving.lag import Lag
 from serving.metrics.declared import TOO_SLOW, Route
 from serving.rest import problems, unread
 from serving.rest.context import CODE, a_name, request_id, way_of
+from serving.rest.joined import Joined
 from serving.rest.unread import ReadyMade, Refused, Unread
 from serving.settings import Limits
 
@@ -34,7 +35,7 @@ class Connection(HttpToolsProtocol):
         self._window = -1
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Joined(transport, self.loop)))
         if len(self.connections) > self._most:
             self.app = partial(_too_many, self._refused)
 

@@ -414,6 +414,28 @@ async def test_in_an_overload_those_who_came_last_are_refused_at_once_and_the_fi
     assert max(calls) <= JOINED_CALLS  # a call with all of them would let each wait for all
 
 
+async def test_many_rows_a_request_after_single_ones_are_no_overload() -> None:
+    """Each call takes as long, whatever is in it, as those of a pandas model do."""
+
+    def steady(rows: Rows) -> Answer:
+        threading.Event().wait(0.003)
+        return Answer((rows.blocks[0][:, 0],))
+
+    def some(rows: int) -> Rows:
+        return Rows((np.zeros((rows, 1)),), rows)
+
+    with ThreadPoolExecutor(1) as pool:
+        batcher = Batcher(steady, Limits(waiting_seconds=0.5), pool, joins=True)
+
+        async def caller() -> None:
+            for _ in range(5):
+                await batcher.submit(some(64), Call())
+
+        for _ in range(20):
+            await batcher.submit(some(1), Call())
+        await asyncio.gather(*(caller() for _ in range(32)))  # QueueFull for nobody
+
+
 async def test_what_waits_is_bounded_in_bytes(pool: ThreadPoolExecutor) -> None:
     model = HeldModel()
     desk = Desk(Batcher(model, Limits(waiting_bytes=100), pool, joins=True), model)
