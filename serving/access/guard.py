@@ -83,5 +83,5 @@ def allow(caller: Caller, need: Need) -> None:
             raise Forbidden("for that model")
         if caller.reads_metrics_only:
             raise Forbidden("for anything but /metrics")
-    elif not caller.may(need.scope, need.model):
+    elif caller.grants.isdisjoint(need.enough):
         raise Forbidden(f"for the scope '{need.scope}'" + (" on that model" if need.model else ""))

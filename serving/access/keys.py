@@ -31,6 +31,29 @@ class Known:
     caller: Caller
 
 
+class Book:
+    """What one reading of the file said, and whom it has recognised since: one is never taken for another's."""
+
+    def __init__(self, known: Mapping[str, Known]) -> None:
+        self._known = known
+        self._recognised: dict[bytes, Known] = {}
+        """By the key itself, so that it is hashed once and not for each request; at most as many as are known. A dict's
+        own hash is a keyed one: how long a look at it takes tells nothing of a key."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def find(self, key: bytes) -> Known | None:
+        found = self._recognised.get(key)
+        if found is None:
+            name = secret.id_of(key)
+            found = self._known.get(name) if name is not None else None
+            if found is None or not hmac.compare_digest(secret.digest(key).encode(), found.digest):
+                return None
+            self._recognised[key] = found
+        return found
+
+
 class Keys:
     def __init__(self, path: Path, look_seconds: float = LOOK_SECONDS) -> None:
         """KeysUnreadable."""
@@ -39,19 +62,12 @@ class Keys:
         """Of what was read last, and well."""
         self._told: tuple[_Mark | None, str] | None = None
         """What was wrong at the last look."""
-        self._known = known(key_file.read(path))
+        self._book = Book(known(key_file.read(path)))
 
     def caller(self, key: bytes) -> Caller | None:
         """None: there is no such key, or none any more."""
-        name = secret.id_of(key)
-        found = self._known.get(name) if name is not None else None
-        if (
-            found is None
-            or not hmac.compare_digest(secret.digest(key).encode(), found.digest)
-            or found.expires <= time.time()
-        ):
-            return None
-        return found.caller
+        found = self._book.find(key)
+        return found.caller if found is not None and found.expires > time.time() else None
 
     async def follow(self) -> None:
         """Until cancelled."""
@@ -71,7 +87,7 @@ class Keys:
         if mark is not None and mark == self._seen:
             return
         try:
-            self._known = known(key_file.read(self._path))
+            self._book = Book(known(key_file.read(self._path)))
         except KeysUnreadable as error:
             told = mark, str(error)
             if told != self._told:
@@ -79,7 +95,7 @@ class Keys:
             self._told = told
         else:
             self._seen, self._told = mark, None
-            log.info("keys read", extra={"keys": len(self._known)})
+            log.info("keys read", extra={"keys": len(self._book)})
 
 
 def known(records: Iterable[Record]) -> Mapping[str, Known]:

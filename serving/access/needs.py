@@ -4,9 +4,10 @@ Pure, and closed: a path that nobody thought of here needs a caller who is known
 goes through the table of routes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
-from serving.access.scopes import Scope
+from serving.access.scopes import Grant, Scope, sufficient
 
 HEALTH = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready"})
 SIGNED = "/v1/webhooks/mlflow"
@@ -22,8 +23,14 @@ class Need:
 
     scope: Scope | None = None
     model: str = ""
+    enough: frozenset[Grant] = field(init=False, compare=False, repr=False)
+    """Who holds one of these may do it, where there is a `scope`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "enough", sufficient(self.scope, self.model) if self.scope else frozenset())
 
 
+@lru_cache(64)
 def of(path: str, default_model: str) -> Need | None:
     """None: open to everybody. `default_model`: the one that /invocations asks."""
     if path in HEALTH or path == SIGNED:
@@ -33,6 +40,12 @@ def of(path: str, default_model: str) -> Need | None:
     if path == DOCUMENT:
         return Need(model=default_model)
     return Need(Scope.METRICS) if path == "/metrics" else _below_a_model(path)
+
+
+@lru_cache(64)
+def prediction(model: str) -> Need:
+    """Of whoever asks `model` for one."""
+    return Need(Scope.PREDICT, model)
 
 
 def _below_a_model(path: str) -> Need:

@@ -42,10 +42,7 @@ class Caller:
 
     def may(self, scope: Scope, model: str = "") -> bool:
         """About `model`; without one, about the server."""
-        held = self.grants
-        if (scope, "") in held or (Scope.ADMIN, "") in held:
-            return True
-        return bool(model) and ((scope, model) in held or (Scope.ADMIN, model) in held)
+        return not self.grants.isdisjoint(sufficient(scope, model))
 
     def knows(self, model: str) -> bool:
         """Has it to do with `model` at all?"""
@@ -54,6 +51,11 @@ class Caller:
     @property
     def reads_metrics_only(self) -> bool:
         return bool(self.grants) and all(each.scope is Scope.METRICS for each in self.grants)
+
+
+def sufficient(scope: Scope, model: str = "") -> frozenset[Grant]:
+    """Each of them lets its holder do what `scope` says, about `model`; without one, about the server."""
+    return frozenset(Grant(each, about) for each in (scope, Scope.ADMIN) for about in {"", model})
 
 
 def grant(text: str) -> Grant:

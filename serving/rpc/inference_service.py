@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from serving import __version__, interface
+from serving.access import needs
 from serving.access.guard import Guard
 from serving.access.needs import Need
-from serving.access.scopes import Scope
 from serving.engine import Call, Engine
 from serving.errors import CallerError, NotReady
 from serving.inference import ask, rows_for, rows_of, served_as, served_soon
@@ -115,7 +115,7 @@ async def infer(
 async def answerer(engine: Engine, request: pb.ModelInferRequest, exchange: Exchange, call: Call) -> Served:
     """The version that answers; `call` is a sample from here on, where that is part of a trial."""
     name, version = request.model_name, request.model_version
-    exchange.admit(Need(Scope.PREDICT, name))
+    exchange.admit(needs.prediction(name))
     served = await served_soon(engine.lineup, name, version)
     if not version and (standing := engine.lineup.standing(name)).candidate is not None:
         served = engine.pick(standing, served, exchange.key(engine.key_header), call)

@@ -6,9 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import numpy as np
 
+from serving.access import needs
 from serving.access.guard import Guard
-from serving.access.needs import Need
-from serving.access.scopes import Scope
 from serving.engine import Engine
 from serving.errors import InvalidInput, PredictionFailed
 from serving.inference import Outputs, ask
@@ -65,7 +64,7 @@ class PredictionsService(PredictionsServicer):
                 served = await answerer(self.engine, asked, exchange, call)
                 params, wanted = params_of(asked), [each.name for each in asked.outputs]
             else:
-                await exchange.admit_more(Need(Scope.PREDICT, asked.model_name))
+                await exchange.admit_more(needs.prediction(asked.model_name))
             rows = read(served, request.infer, params, call)
             count += rows.count
             self.engine.refuse_many(count)

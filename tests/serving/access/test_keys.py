@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.access import key_file
-from serving.access.keys import Keys
-from serving.access.scopes import Scope
+from serving.access import key_file, secret
+from serving.access.keys import NEVER, Book, Keys, Known
+from serving.access.scopes import Caller, Scope
 from tests.fakes import no_descriptor_free
 from tests.servers import eventually
 from tests.serving.access.conftest import MakeKey
@@ -34,6 +34,24 @@ def test_an_expired_key_is_none(key_path: Path, make_key: MakeKey) -> None:
     key = make_key("predict", expires_in=-1)
 
     assert Keys(key_path).caller(key.encode()) is None
+
+
+def test_a_key_that_was_recognised_expires_all_the_same(key_path: Path, make_key: MakeKey) -> None:
+    key = make_key("predict", expires_in=2).encode()
+    keys = Keys(key_path)
+    assert keys.caller(key) is not None
+
+    eventually(lambda: keys.caller(key) is None)
+
+
+def test_what_an_old_file_recognised_says_nothing_of_the_new_one() -> None:
+    """Also where the file was read while a key was being recognised by the one before."""
+    made = secret.made()
+    known = Known(made.digest.encode(), NEVER, Caller("x", frozenset()))
+    old, new = Book({made.id: known}), Book({})
+
+    assert old.find(made.key.encode()) is known
+    assert new.find(made.key.encode()) is None
 
 
 def test_a_key_counts_once_it_is_made_and_until_it_is_revoked(key_path: Path, make_key: MakeKey) -> None:
