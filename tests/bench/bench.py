@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench import loads, targets
 from tests.bench.calls import infer_request
-from tests.bench.lines import BESIDE_PLAIN, Line
+from tests.bench.lines import BESIDE_PLAIN, KEYED, TWIN, Line
 from tests.bench.loads import Measured
 from tests.bench.models import ROWS, Made
 from tests.bench.peers.environments import Environment
@@ -75,16 +75,16 @@ class Bench:
             with targets.slipway(self._made, model, runtime, self._folder) as target:
                 self._warm_up(target)
                 yield from self._rest(floor, target, model, self._turns)
-                if runtime == "onnx":
+                if runtime == RUNTIMES[0]:
                     yield from self._grpc(echo, target, model)
                     yield from self._keyed(floor, target, model)
 
     def _keyed(self, floor: Target, plain: Target, model: str) -> Iterator[Line]:
         """Beside bare FastAPI, and what is asked of one caller beside the same without keys."""
-        with targets.slipway(self._made, model, "onnx", self._folder, keyed=True) as target:
+        with targets.slipway(self._made, model, RUNTIMES[0], self._folder, keyed=True) as target:
             self._warm_up(target)
             yield from self._rest(floor, target, model, self._turns)
-            pair = _compare(plain, target, self._posts(target, 1, 1), self._turns)
+            pair = _compare(plain, target, self._posts(target, 1, 1), self._turns.surer)
             yield Line("REST", BESIDE_PLAIN, model, 1, 1, pair, target.memory())
 
     def _peer(self, floor: Target, environment: Environment, model: str) -> Iterator[Line]:
@@ -102,12 +102,14 @@ class Bench:
         self, floor: Target, target: Target, model: str, turns: Turns, callers: tuple[int, ...] = CONNECTIONS
     ) -> Iterator[Line]:
         for rows, connections in product(ROWS, callers):
-            pair = _compare(floor, target, self._posts(target, rows, connections), turns)
+            rounds = turns.surer if rows == 1 and target.name in (TWIN, KEYED) else turns
+            pair = _compare(floor, target, self._posts(target, rows, connections), rounds)
             yield Line("REST", target.name, model, rows, connections, pair, target.memory())
 
     def _grpc(self, echo: Target, target: Target, model: str) -> Iterator[Line]:
         for rows, connections in product(ROWS, CONNECTIONS):
-            pair = _compare(echo, target, self._calls(model, rows, connections), self._turns)
+            rounds = self._turns.surer if rows == 1 else self._turns
+            pair = _compare(echo, target, self._calls(model, rows, connections), rounds)
             yield Line("gRPC", target.name, model, rows, connections, pair, target.memory())
 
     def _warm_up(self, target: Target) -> None:

@@ -16,11 +16,11 @@ from tests.bench.turns import Pair, Turns
 
 METHOD = """\
 Written by `make bench`. Each load is put on a server and, in turns with it, on its floor (bare FastAPI, which reads the
-body and predicts nothing; for gRPC an empty grpc.aio echo): {rounds} rounds of a {seconds}-second turn each. A ratio is
-the median of the rounds' own ratios, with the lowest and the highest behind it; the other figures are medians of the
-turns, so they need not divide to it. `mlflow models serve` has turns of {longer} seconds,
-since shorter ones would end while its first answers are on their way; "times `mlflow models serve`" is a server's ratio
-to bare FastAPI divided by MLflow's.
+body and predicts nothing; for gRPC an empty grpc.aio echo): {rounds} rounds of a {seconds}-second turn each, and
+{surer} with one row on a twin, which most goals are about. A ratio is the median of the rounds' own ratios, with the
+lowest and the highest behind it; the other figures are medians of the turns, so they need not divide to it. `mlflow
+models serve` has turns of {longer} seconds, since shorter ones would end while its first answers are on their way;
+"times `mlflow models serve`" is a server's ratio to bare FastAPI divided by MLflow's.
 
 MB a worker is the resident memory (RSS) of the largest worker; behind a plus, that of its host, the process that has
 the model's library, counted by PSS: a page that it shares with other hosts and the fork server counts in part."""
@@ -57,7 +57,9 @@ def markdown(
     repeated: Sequence[str] = (),
 ) -> str:
     """The whole document; `peers` are their versions, `left_out` what could not be measured, `repeated` turns."""
-    method = METHOD.format(rounds=turns.rounds, seconds=turns.seconds, longer=turns.longer.seconds)
+    method = METHOD.format(
+        rounds=turns.rounds, surer=turns.surer.rounds, seconds=turns.seconds, longer=turns.longer.seconds
+    )
     beside = [f"- {', '.join(f'{name} {release}' for name, release in peers.items())}"] if peers else []
     told = [method, PEERS] if peers else [method]
     head = ["# Benchmarks", "", *told, "", *machine(), TOOLS, *beside, *_steadiness(lines), ""]

@@ -46,6 +46,10 @@ def test_one_disturbed_round_does_not_count() -> None:
     assert pair.served == quiet.served
 
 
+def test_what_goals_are_about_has_more_rounds_of_the_same_turns() -> None:
+    assert Turns(3, 1).surer == Turns(9, 1)
+
+
 @pytest.mark.parametrize(("seconds", "turns"), [(1, Turns(3, 1)), (4, Turns(4, 1)), (6, Turns(3, 2)), (9, Turns(4, 2))])
 def test_there_are_at_least_three_rounds_of_short_turns(seconds: int, turns: Turns) -> None:
     assert turns_of(seconds) == turns
